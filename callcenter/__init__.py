@@ -1,0 +1,1 @@
+"""The application: engine host, journal, live interactions, queries, command line."""

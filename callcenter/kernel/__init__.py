@@ -1,0 +1,1 @@
+"""Value types and small services that every impure room shares; imports nothing of ours."""

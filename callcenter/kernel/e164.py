@@ -1,0 +1,30 @@
+"""Telephone numbers in one form: E.164, by phonenumbers."""
+
+from __future__ import annotations
+
+import phonenumbers
+
+
+def to_e164(text: str, region: str = "CN") -> str | None:
+    """Caller or contact number in E.164 (`+8613800138000`), or None where it is no such number.
+
+    `text` may be national, international with + or 00, or carry spaces and dashes."""
+    candidate = text.strip()
+    if candidate.startswith("00"):
+        candidate = "+" + candidate[2:]
+    try:
+        number = phonenumbers.parse(candidate, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def national(e164: str) -> str:
+    """The number as people of its country write it, for the screen."""
+    try:
+        number = phonenumbers.parse(e164)
+    except phonenumbers.NumberParseException:
+        return e164
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.NATIONAL)

@@ -1,0 +1,55 @@
+"""Structured logs: one JSON event a line, interaction id on each that has one, no personal data.
+
+Only keys in `ALLOWED` pass; anything else is replaced by `?`, so a forgotten caller number in a
+log call cannot reach the disk.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+ALLOWED = frozenset(
+    "event level timestamp process interaction contact offer agent queue leg worker slot boot epoch seq "
+    "pid port address path reason cause code state count ms seconds error expected key node flow facts "
+    "rows library legs free name version exc_info exception attempt signal exit_code file role kind".split()
+)
+
+
+def _drop_unknown(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    for key in event:
+        if key not in ALLOWED:
+            event[key] = "?"
+    return event
+
+
+def configure(process: str, stream: TextIO | None = None, level: str = "info") -> None:
+    """Logs of this process go to `stream` (stderr by default) from now on."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            _drop_unknown,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
+    )
+    structlog.contextvars.bind_contextvars(process=process)
+
+
+def get(name: str) -> Any:
+    return structlog.get_logger(name)
+
+
+def bind(**fields: Any) -> None:
+    """Fields that stand on every later event of this process."""
+    structlog.contextvars.bind_contextvars(**fields)
