@@ -1,0 +1,1 @@
+"""Settings: models, the default file, deployment files."""

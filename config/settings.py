@@ -1,0 +1,292 @@
+"""Settings from one TOML file and the environment, checked before anything starts.
+
+Environment: `CALLCENTER_<SECTION>__<KEY>` overrides a scalar of the file
+(`CALLCENTER_HTTP__LISTEN=127.0.0.1:0`). Secrets never stand in the file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from callcenter.kernel.errors import ConfigError
+
+PREFIX = "CALLCENTER_"
+_LISTEN = re.compile(r"^(?P<host>\[[0-9a-fA-F:]+\]|[^:\s]+):(?P<port>\d{1,5})$")
+PORTS_PER_LEG = 4
+_DB_URL = re.compile(r"^sqlite:///.+|^postgresql(\+\w+)?://.+")
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]+$", max_length=64)]
+Level = Annotated[int, Field(ge=1, le=10)]
+Seconds = Annotated[int, Field(ge=0, le=86_400)]
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """`127.0.0.1:5060` -> ("127.0.0.1", 5060); brackets of IPv6 are removed. ValueError otherwise."""
+    match = _LISTEN.match(text)
+    if not match or int(match["port"]) > 65_535:
+        raise ValueError("expected host:port with a port from 0 to 65535")
+    return match["host"].strip("[]"), int(match["port"])
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Database(Section):
+    url: str = "sqlite:///var/callcenter.db"
+
+    @field_validator("url")
+    @classmethod
+    def _known(cls, url: str) -> str:
+        if not _DB_URL.match(url):
+            raise ValueError("expected sqlite:///path or postgresql://...")
+        return url
+
+
+class Journal(Section):
+    url: str = "sqlite:///var/journal.db"
+    snapshot_every: Annotated[int, Field(ge=10)] = 5_000
+    """activations between two snapshots"""
+
+    @field_validator("url")
+    @classmethod
+    def _embedded(cls, url: str) -> str:
+        if not url.startswith("sqlite:///"):
+            raise ValueError("expected sqlite:///path (the journal lives in its own SQLite file)")
+        return url
+
+    @property
+    def path(self) -> Path:
+        return Path(self.url.removeprefix("sqlite:///"))
+
+
+class Voice(Section):
+    listen: str = "127.0.0.1:5060"
+    advertise: str = ""
+    rtp_ports: tuple[int, int] = (20_000, 29_999)
+    workers: Annotated[int, Field(ge=1)] = 1
+    library: Literal["auto", "stock", "dense"] = "auto"
+    max_legs: Annotated[int, Field(ge=0)] = 0
+    """upper bound on legs of a worker; 0 is what the library carries"""
+    region: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] = "CN"
+    ring_timeout_s: Annotated[int, Field(ge=3, le=180)] = 20
+    max_call_s: Annotated[int, Field(ge=60)] = 4 * 3600
+    silence_probe_s: Annotated[int, Field(ge=2, le=600)] = 8
+    """an agent's phone that sent audio and fell silent this long is asked whether it still lives"""
+    record: bool = True
+    retry_after_s: Annotated[int, Field(ge=1, le=3600)] = 10
+
+    @field_validator("listen")
+    @classmethod
+    def _address(cls, text: str) -> str:
+        split_address(text)
+        return text
+
+    @field_validator("rtp_ports")
+    @classmethod
+    def _range(cls, ports: tuple[int, int]) -> tuple[int, int]:
+        low, high = ports
+        if not (1024 <= low < high <= 65_535):
+            raise ValueError("expected [low, high] with 1024 <= low < high <= 65535")
+        return ports
+
+    @field_validator("workers")
+    @classmethod
+    def _one(cls, workers: int) -> int:
+        if workers > 1:
+            raise ValueError("expected 1: one worker listens on the public address until there is an edge")
+        return workers
+
+
+class Http(Section):
+    listen: str = "127.0.0.1:8080"
+    session_hours: Annotated[int, Field(ge=1, le=168)] = 12
+    secure_cookies: bool = False
+
+    @field_validator("listen")
+    @classmethod
+    def _address(cls, text: str) -> str:
+        split_address(text)
+        return text
+
+
+class Paths(Section):
+    var: Path = Path("var")
+    prompts: Path | None = None
+    """a folder whose WAV files take the place of shipped prompts of the same name"""
+
+
+class OpeningHours(Section):
+    timezone: str = "Asia/Shanghai"
+    week: dict[str, str] = Field(default_factory=dict)
+    """`{mon = "08:00-20:00"}`; no entry at all means always open"""
+    holidays: tuple[str, ...] = ()
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, name: str) -> str:
+        from zoneinfo import ZoneInfo
+
+        try:
+            ZoneInfo(name)
+        except Exception as error:
+            raise ValueError("expected an IANA time zone, such as Asia/Shanghai") from error
+        return name
+
+    @field_validator("week")
+    @classmethod
+    def _days(cls, week: dict[str, str]) -> dict[str, str]:
+        for day, span in week.items():
+            if day not in ("mon", "tue", "wed", "thu", "fri", "sat", "sun"):
+                raise ValueError(f"expected days mon..sun, not {day!r}")
+            if not re.match(r"^([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)$", span):
+                raise ValueError(f"expected HH:MM-HH:MM for {day}")
+        return week
+
+
+class Number(Section):
+    number: Annotated[str, Field(pattern=r"^[+0-9A-Za-z_.\-]{1,32}$")]
+    flow: Name | None = None
+    queue: Name | None = None
+    prompt: Name | None = None
+    language: Literal["zh", "en"] = "zh"
+
+    @model_validator(mode="after")
+    def _either(self) -> Number:
+        if (self.flow is None) == (self.queue is None):
+            raise ValueError("expected either flow or queue")
+        if self.prompt is not None and self.queue is None:
+            raise ValueError("prompt goes with queue")
+        return self
+
+
+class Queue(Section):
+    name: Name
+    title: str = ""
+    skills: dict[Name, Level] = Field(default_factory=dict)
+    target_s: Annotated[int, Field(ge=0, le=3600)] = 20
+    priority: Annotated[int, Field(ge=-100, le=100)] = 0
+    """each step moves a contact forward as if it had waited `priority_step_s` longer"""
+    ring_timeout_s: Annotated[int, Field(ge=3, le=180)] | None = None
+    max_waiting: Annotated[int, Field(ge=0)] = 0
+
+
+class Agent(Section):
+    login: Name
+    name: str
+    device: Annotated[str, Field(pattern=r"^sips?:[^\s<>\"]+$")] = "sip:nobody@127.0.0.1:9"
+    skills: dict[Name, Level] = Field(default_factory=dict)
+    ready_at_start: bool = False
+    wrap_up_s: Seconds = 30
+    answer: Literal["phone", "panel"] = "phone"
+    """`phone`: the device rings at once; `panel`: it is dialled once the offer is accepted there"""
+    role: Literal["agent", "supervisor", "administrator", "auditor"] = "agent"
+
+
+class Routing(Section):
+    missed_action: Literal["not_ready", "stay_ready"] = "not_ready"
+    decline_pause_s: Seconds = 10
+    device_pause_s: Seconds = 30
+    priority_step_s: Annotated[int, Field(ge=0, le=3600)] = 30
+
+
+class Settings(Section):
+    database: Database = Database()
+    journal: Journal = Journal()
+    voice: Voice = Voice()
+    http: Http = Http()
+    paths: Paths = Paths()
+    routing: Routing = Routing()
+    hours: OpeningHours = OpeningHours()
+    numbers: tuple[Number, ...] = ()
+    queues: tuple[Queue, ...] = ()
+    agents: tuple[Agent, ...] = ()
+
+    @model_validator(mode="after")
+    def _refers(self) -> Settings:
+        names = [queue.name for queue in self.queues]
+        for kind, values in (
+            ("queues.name", names),
+            ("agents.login", [agent.login for agent in self.agents]),
+            ("numbers.number", [number.number for number in self.numbers]),
+        ):
+            twice = sorted({value for value in values if values.count(value) > 1})
+            if twice:
+                raise ValueError(f"{kind}: {twice[0]!r} stands twice")
+        for number in self.numbers:
+            if number.queue is not None and number.queue not in names:
+                raise ValueError(f"numbers.queue: {number.queue!r} is none of the queues {names}")
+        return self
+
+    @property
+    def run_dir(self) -> Path:
+        return self.paths.var / "run"
+
+    def rtp_slice(self, slot: int) -> tuple[int, int]:
+        """The ports of worker `slot`, inclusive; equal slices of `voice.rtp_ports`."""
+        low, high = self.voice.rtp_ports
+        size = (high - low + 1) // self.voice.workers
+        return low + slot * size, low + (slot + 1) * size - 1
+
+
+def load(path: Path, environ: dict[str, str] | None = None) -> Settings:
+    """Read, override, check. Raises ConfigError naming key, value and expectation."""
+    try:
+        raw = tomllib.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise ConfigError("-c", str(path), "a readable TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), "(file)", f"TOML ({error})") from error
+    _override(raw, os.environ if environ is None else environ)
+    try:
+        return _anchored(Settings.model_validate(raw), path.resolve().parent)
+    except ValidationError as error:
+        raise _first(error) from error
+
+
+def _override(raw: dict[str, Any], environ: Any) -> None:
+    for variable, value in sorted(environ.items()):
+        if not variable.startswith(PREFIX) or "__" not in variable:
+            continue
+        section, _, key = variable.removeprefix(PREFIX).lower().partition("__")
+        raw.setdefault(section, {})[key] = value
+
+
+def _anchored(settings: Settings, base: Path) -> Settings:
+    """Relative paths of the file are relative to the file's folder."""
+    var = settings.paths.var if settings.paths.var.is_absolute() else base / settings.paths.var
+    prompts = settings.paths.prompts
+    if prompts is not None and not prompts.is_absolute():
+        prompts = base / prompts
+    return settings.model_copy(
+        update={
+            "paths": Paths(var=var, prompts=prompts),
+            "database": Database(url=_anchored_url(settings.database.url, base)),
+            "journal": settings.journal.model_copy(update={"url": _anchored_url(settings.journal.url, base)}),
+        }
+    )
+
+
+def _anchored_url(url: str, base: Path) -> str:
+    if not url.startswith("sqlite:///"):
+        return url
+    path = Path(url.removeprefix("sqlite:///"))
+    return url if path.is_absolute() else f"sqlite:///{base / path}"
+
+
+def _first(error: ValidationError) -> ConfigError:
+    detail = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in detail["loc"]) or "configuration"
+    value = detail.get("input")
+    if isinstance(value, dict):
+        value = "{…}"
+    expected = str(detail["msg"]).removeprefix("Value error, ").removeprefix("expected ")
+    if detail["type"] == "extra_forbidden":
+        expected = "no such key"
+    return ConfigError(key, value, expected)
