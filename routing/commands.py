@@ -1,0 +1,85 @@
+"""What the engine asks for, in the imperative. Frozen value types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Base of all commands."""
+
+    def to_plain(self) -> dict[str, Any]:
+        plain: dict[str, Any] = {"k": type(self).__name__}
+        for field in fields(self):
+            plain[field.name] = getattr(self, field.name)
+        return plain
+
+
+@dataclass(frozen=True, slots=True)
+class OfferContact(Command):
+    """Ring the agent for the contact. A lease: after `expires_at_ms` it is withdrawn by the engine."""
+
+    offer: str
+    contact: str
+    agent: str
+    queue: str
+    expires_at_ms: int
+    ring_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawOffer(Command):
+    """Stop ringing. Reasons: no_answer, abandoned, agent_left."""
+
+    offer: str
+    contact: str
+    agent: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overflow(Command):
+    """The queue does not take the contact. Reasons: closed, full, unknown_queue."""
+
+    contact: str
+    queue: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentChanged(Command):
+    """An agent's state changed; `until_ms` is 0 where the state has no end of its own."""
+
+    agent: str
+    state: str
+    reason: str
+    since_ms: int
+    until_ms: int
+    contact: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDecision(Command):
+    """Why this agent and this contact met.
+
+    rule: `longest_idle` (a contact chose among idle agents) or `earliest_deadline` (an agent chose among
+    waiting contacts). considered: the ten best candidates, (id, key in ms), the winner first.
+    rest: (reason, count) of all others."""
+
+    offer: str
+    contact: str
+    agent: str
+    rule: str
+    considered: tuple[tuple[str, int], ...]
+    rest: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RejectFact(Command):
+    """A fact that does not fit the state: a late answer, an unknown contact. Counted, never fatal."""
+
+    kind: str
+    subject: str
+    reason: str

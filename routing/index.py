@@ -1,0 +1,155 @@
+"""Indexes for matching: per requirement signature a heap of waiting contacts and one of idle agents.
+
+Entries are never searched for: one that no longer holds is passed over when it comes to the top, and
+a heap that carries more dead than living entries is rebuilt.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterator
+
+from routing.policy import Skills, satisfies
+from routing.state import IDLE, WAITING, Agent, Contact
+
+WaitingEntry = tuple[int, int, str]
+IdleEntry = tuple[int, int, str]
+_SLACK = 64
+
+
+class Signature:
+    """One set of needs, with who waits for it and who could serve it."""
+
+    def __init__(self, needs: Skills) -> None:
+        self.needs = needs
+        self.waiting: list[WaitingEntry] = []
+        self.idle: list[IdleEntry] = []
+        self.eligible = 0
+        self.states: Counter[str] = Counter()
+
+
+class Index:
+    def __init__(self) -> None:
+        self.signatures: dict[Skills, Signature] = {}
+        self._of_agent: dict[str, list[Signature]] = {}
+        self._contacts: dict[str, Contact] = {}
+        self._agents: dict[str, Agent] = {}
+
+    def rebuild(self, contacts: dict[str, Contact], agents: dict[str, Agent]) -> None:
+        """Everything anew, from the tables (restore, policy change)."""
+        self.signatures.clear()
+        self._of_agent.clear()
+        self._contacts, self._agents = contacts, agents
+        for agent in agents.values():
+            self._of_agent[agent.id] = []
+        for contact in contacts.values():
+            if contact.state == WAITING:
+                self.add_waiting(contact)
+
+    def of_agent(self, agent: str) -> list[Signature]:
+        return self._of_agent.get(agent, [])
+
+    def signature(self, needs: Skills) -> Signature:
+        found = self.signatures.get(needs)
+        if found is None:
+            found = self.signatures[needs] = Signature(needs)
+            for agent in self._agents.values():
+                if satisfies(agent.skills, needs):
+                    self._of_agent[agent.id].append(found)
+                    found.eligible += 1
+                    found.states[agent.state] += 1
+                    if agent.state == IDLE:
+                        self._push_idle(found, agent)
+        return found
+
+    def add_waiting(self, contact: Contact) -> None:
+        entry = (contact.deadline_ms, contact.order, contact.id)
+        heapq.heappush(self.signature(contact.needs).waiting, entry)
+
+    def agent_changed(self, agent: Agent, before: str) -> None:
+        """Keep counts, and the idle heaps of every signature the agent can serve."""
+        for signature in self._of_agent[agent.id]:
+            signature.states[before] -= 1
+            signature.states[agent.state] += 1
+            if agent.state == IDLE:
+                self._push_idle(signature, agent)
+
+    def take_idle(self, contact: Contact, now_ms: int) -> Agent | None:
+        """The longest idle agent who may get the contact; those barred stay in the index."""
+        heap = self.signature(contact.needs).idle
+        passed: list[IdleEntry] = []
+        found = None
+        while heap:
+            entry = heapq.heappop(heap)
+            if not self._idle_holds(entry):
+                continue
+            if contact.barred.get(entry[2], 0) > now_ms:
+                passed.append(entry)
+                continue
+            found = self._agents[entry[2]]
+            break
+        for entry in passed:
+            heapq.heappush(heap, entry)
+        return found
+
+    def best_waiting(self, agent: Agent, now_ms: int) -> tuple[Contact | None, list[Contact]]:
+        """The contact with the earliest deadline that the agent may get, and the heads considered."""
+        heads: list[Contact] = []
+        for signature in self._of_agent[agent.id]:
+            head = self._head(signature, agent.id, now_ms)
+            if head is not None:
+                heads.append(head)
+        heads.sort(key=lambda contact: contact.key)
+        return (heads[0] if heads else None), heads
+
+    def first_idle(self, needs: Skills, count: int) -> list[Agent]:
+        """Up to `count` idle agents in order, without disturbing the heap (best-first walk)."""
+        heap = self.signature(needs).idle
+        found: list[Agent] = []
+        for entry in _in_order(heap):
+            if self._idle_holds(entry):
+                found.append(self._agents[entry[2]])
+                if len(found) == count:
+                    break
+        return found
+
+    def _head(self, signature: Signature, agent: str, now_ms: int) -> Contact | None:
+        heap = signature.waiting
+        passed: list[WaitingEntry] = []
+        found = None
+        while heap:
+            contact = self._contacts.get(heap[0][2])
+            if contact is None or contact.state != WAITING or contact.order != heap[0][1]:
+                heapq.heappop(heap)
+                continue
+            if contact.barred.get(agent, 0) > now_ms:
+                passed.append(heapq.heappop(heap))
+                continue
+            found = contact
+            break
+        for entry in passed:
+            heapq.heappush(heap, entry)
+        return found
+
+    def _idle_holds(self, entry: IdleEntry) -> bool:
+        agent = self._agents.get(entry[2])
+        return agent is not None and agent.state == IDLE and agent.idle_order == entry[1]
+
+    def _push_idle(self, signature: Signature, agent: Agent) -> None:
+        heap = signature.idle
+        heapq.heappush(heap, (agent.idle_since_ms, agent.idle_order, agent.id))
+        if len(heap) > _SLACK + 4 * signature.eligible:
+            heap[:] = [entry for entry in heap if self._idle_holds(entry)]
+            heapq.heapify(heap)
+
+
+def _in_order(heap: list[IdleEntry]) -> Iterator[IdleEntry]:
+    """Entries of a heap from the smallest up, lazily."""
+    frontier = [(heap[0], 0)] if heap else []
+    while frontier:
+        entry, at = heapq.heappop(frontier)
+        yield entry
+        for child in (2 * at + 1, 2 * at + 2):
+            if child < len(heap):
+                heapq.heappush(frontier, (heap[child], child))
