@@ -1,0 +1,1 @@
+"""Flows: what a machine can serve, as data. A pure interpreter; an input in, verbs out."""
