@@ -1,0 +1,1 @@
+"""Customers, policies and sales agents: tables, services on top, migrations."""

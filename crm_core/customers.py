@@ -1,0 +1,190 @@
+"""Customers and the numbers they are reached at.
+
+Phones lie encrypted, beside keyed hashes of E.164 and of its last 4, 6 and 8 digits. Names lie in
+clear, found by one or two of their characters and by pinyin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pypinyin import lazy_pinyin
+from sqlmodel import Field, Session, SQLModel, col, select
+
+from callcenter.kernel.e164 import to_e164
+from callcenter.kernel.envelope import MasterKey
+from crm_core.orgs import OrgScoped
+
+CLASSES = ("vip", "gold", "standard", "low")
+
+
+class CustomerBase(OrgScoped):
+    name: str = Field(min_length=1, max_length=80)
+    sex: str = Field(default="", max_length=1)
+    klass: str = Field(default="standard", max_length=16)
+    language: str = Field(default="zh", max_length=2)
+    do_not_call: bool = False
+    note: str = Field(default="", max_length=500)
+
+
+class Customer(CustomerBase, table=True):
+    __tablename__ = "customers"
+
+    id: int | None = Field(default=None, primary_key=True)
+    id_number_sealed: bytes | None = None
+    birth_date_sealed: bytes | None = None
+
+
+class CustomerCreate(CustomerBase):
+    phones: list[str] = Field(default_factory=list)
+    id_number: str = ""
+    birth_date: str = ""
+
+
+class CustomerUpdate(SQLModel):
+    name: str | None = None
+    klass: str | None = None
+    language: str | None = None
+    do_not_call: bool | None = None
+    note: str | None = None
+
+
+class CustomerPublic(CustomerBase):
+    id: int
+    phones: list[str]
+
+
+class CustomerNameTerm(SQLModel, table=True):
+    __tablename__ = "customer_name_terms"
+
+    customer_id: int = Field(foreign_key="customers.id", primary_key=True)
+    term: str = Field(primary_key=True, index=True)
+
+
+class ContactPoint(OrgScoped, table=True):
+    __tablename__ = "contact_points"
+
+    id: int | None = Field(default=None, primary_key=True)
+    customer_id: int = Field(foreign_key="customers.id", index=True)
+    kind: str = "phone"
+    label: str = "mobile"
+    good_hours: str = ""
+    sealed: bytes
+    index_full: str = Field(index=True)
+    index_last4: str = Field(index=True)
+    index_last6: str = Field(index=True)
+    index_last8: str = Field(index=True)
+
+
+class CustomerService:
+    """All that is done with customers, within one session (one transaction of the caller's)."""
+
+    def __init__(self, session: Session, master: MasterKey, region: str = "CN") -> None:
+        self._session, self._master, self._region = session, master, region
+
+    def create(self, data: CustomerCreate) -> Customer:
+        """Raises ValueError for a phone that is no number."""
+        customer = Customer.model_validate(data.model_dump(exclude={"phones", "id_number", "birth_date"}))
+        self._session.add(customer)
+        self._session.flush()
+        customer_id = _id(customer)
+        if data.id_number:
+            customer.id_number_sealed = self._master.seal_text(data.id_number, f"id_number:{customer_id}")
+        if data.birth_date:
+            customer.birth_date_sealed = self._master.seal_text(data.birth_date, f"birth_date:{customer_id}")
+        for term in name_terms(customer.name):
+            self._session.add(CustomerNameTerm(customer_id=customer_id, term=term))
+        for phone in data.phones:
+            self.add_phone(customer, phone)
+        return customer
+
+    def update(self, customer: Customer, changes: CustomerUpdate) -> Customer:
+        customer.sqlmodel_update(changes.model_dump(exclude_unset=True))
+        if changes.name is not None:
+            query = select(CustomerNameTerm).where(CustomerNameTerm.customer_id == customer.id)
+            for old in self._session.exec(query):
+                self._session.delete(old)
+            self._session.flush()
+            for term in name_terms(customer.name):
+                self._session.add(CustomerNameTerm(customer_id=_id(customer), term=term))
+        self._session.add(customer)
+        return customer
+
+    def add_phone(self, customer: Customer, phone: str, label: str = "mobile") -> ContactPoint:
+        e164 = to_e164(phone, self._region)
+        if e164 is None:
+            raise ValueError("not a telephone number")
+        point = ContactPoint(
+            customer_id=_id(customer),
+            org_id=customer.org_id,
+            label=label,
+            sealed=self._master.seal_text(e164, f"phone:{customer.id}"),
+            **self._indexes(e164),
+        )
+        self._session.add(point)
+        return point
+
+    def by_phone(self, e164: str) -> list[Customer]:
+        """Everybody reached at this number, oldest record first."""
+        index = self._master.blind_index("phone", e164)
+        query = select(Customer).join(ContactPoint).where(ContactPoint.index_full == index)
+        return list(self._session.exec(query.order_by(col(Customer.id)).distinct()))
+
+    def by_phone_ending(self, digits: str) -> list[Customer]:
+        """By the last 4, 6 or 8 digits."""
+        if len(digits) not in (4, 6, 8) or not digits.isdigit():
+            raise ValueError("expected 4, 6 or 8 digits")
+        index = self._master.blind_index(f"phone-last{len(digits)}", digits)
+        column = getattr(ContactPoint, f"index_last{len(digits)}")
+        query = select(Customer).join(ContactPoint).where(column == index).order_by(col(Customer.id))
+        return list(self._session.exec(query.distinct()))
+
+    def by_name(self, text: str, limit: int = 20) -> list[Customer]:
+        """One or two characters, a whole name, pinyin or initials."""
+        term = "".join(text.lower().split())
+        query = (
+            select(Customer)
+            .join(CustomerNameTerm)
+            .where(CustomerNameTerm.term == term)
+            .order_by(col(Customer.id))
+            .limit(limit)
+        )
+        return list(self._session.exec(query))
+
+    def get(self, customer_id: int) -> Customer | None:
+        return self._session.get(Customer, customer_id)
+
+    def public(self, customer: Customer) -> CustomerPublic:
+        query = select(ContactPoint).where(ContactPoint.customer_id == customer.id).order_by(col(ContactPoint.id))
+        context = f"phone:{customer.id}"
+        phones = [self._master.unseal_text(point.sealed, context) for point in self._session.exec(query)]
+        return CustomerPublic.model_validate({**customer.model_dump(), "phones": phones})
+
+    def _indexes(self, e164: str) -> dict[str, str]:
+        digits = e164.lstrip("+")
+        indexes = {"index_full": self._master.blind_index("phone", e164)}
+        for length in (4, 6, 8):
+            ending = digits[-length:]
+            indexes[f"index_last{length}"] = self._master.blind_index(f"phone-last{length}", ending)
+        return indexes
+
+
+def name_terms(name: str) -> set[str]:
+    """What a name is found by: its characters, pairs of neighbours, itself, pinyin and initials."""
+    text = "".join(name.lower().split())
+    syllables = lazy_pinyin(text)
+    terms: set[str] = {text, "".join(syllables), "".join(s[0] for s in syllables if s), *syllables}
+    terms.update(text)
+    terms.update(_pairs(text))
+    terms.update(word for word in name.lower().split() if word)
+    return {term for term in terms if term}
+
+
+def _pairs(text: str) -> Iterable[str]:
+    return (text[i : i + 2] for i in range(len(text) - 1))
+
+
+def _id(customer: Customer) -> int:
+    if customer.id is None:
+        raise ValueError("customer is not stored yet")
+    return customer.id
