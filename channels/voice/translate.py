@@ -1,0 +1,78 @@
+"""SIP's words into ours, purely: who calls whom, and what a status code means."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from callcenter.kernel.e164 import to_e164
+
+_URI = re.compile(r"(?:sips?:([^@;>?\s]+)@[^;>?\s]+)|(?:tel:([^;>\s]+))", re.I)
+_ANONYMOUS = frozenset({"", "anonymous", "unknown", "restricted", "unavailable"})
+_COMPACT = {"f": "from", "t": "to", "i": "call-id", "v": "via", "m": "contact"}
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingCall:
+    called: str
+    """user part of the Request-URI: the number of ours that was dialled"""
+    caller: str
+    """E.164 where the From user is such a number, else the user part; "" when withheld"""
+    call_id: str
+
+
+def parse_invite(message: str, region: str = "CN") -> IncomingCall:
+    """Read an INVITE as received. Nothing here trusts the network: the caller's number is what the
+    From header claims (trusted identities come with trunks)."""
+    head = re.split(r"\r?\n\r?\n", message, maxsplit=1)[0]
+    lines = re.sub(r"\r?\n[ \t]+", " ", head).splitlines()
+    parts = lines[0].split(" ") if lines else []
+    called = user_of(parts[1]) if len(parts) > 1 else ""
+    headers: dict[str, str] = {}
+    for line in lines[1:]:
+        name, _, value = line.partition(":")
+        key = name.strip().lower()
+        headers.setdefault(_COMPACT.get(key, key), value.strip())
+    user = user_of(headers.get("from", ""))
+    withheld = user.lower() in _ANONYMOUS or "id" in headers.get("privacy", "").lower().split(";")
+    caller = "" if withheld else (to_e164(user, region) or user)
+    return IncomingCall(called, caller, headers.get("call-id", ""))
+
+
+def user_of(text: str) -> str:
+    """The user part of the first sip:, sips: or tel: URI in `text`, or ""."""
+    match = _URI.search(text)
+    return (match[1] or match[2]) if match else ""
+
+
+BUSY, DECLINED, NOT_FOUND, NO_ANSWER, UNREACHABLE, ERROR = (
+    "busy",
+    "declined",
+    "not_found",
+    "no_answer",
+    "unreachable",
+    "error",
+)
+_CAUSES = {
+    400: ERROR,
+    404: NOT_FOUND,
+    408: UNREACHABLE,
+    410: NOT_FOUND,
+    480: UNREACHABLE,
+    484: NOT_FOUND,
+    486: BUSY,
+    487: NO_ANSWER,
+    502: UNREACHABLE,
+    503: UNREACHABLE,
+    504: UNREACHABLE,
+    600: BUSY,
+    603: DECLINED,
+    604: NOT_FOUND,
+}
+
+
+def offer_cause(code: int, why: str) -> str:
+    """Why an agent's phone did not take the call: RFC 3261 §21 status, or our own reason to stop."""
+    if why == "no_answer":
+        return NO_ANSWER
+    return _CAUSES.get(code, ERROR)

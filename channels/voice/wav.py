@@ -1,0 +1,83 @@
+"""WAV files as the worker and its helpers need them: length, repair, merging two sides to stereo."""
+
+from __future__ import annotations
+
+import array
+import struct
+import wave
+from pathlib import Path
+
+HEADER_BYTES = 44
+RATE_HZ = 8000
+_CHUNK_FRAMES = 80_000
+
+
+def duration_ms(path: Path) -> int:
+    """Length of a PCM WAV file. Raises OSError, wave.Error or EOFError where it is none."""
+    with wave.open(str(path), "rb") as file:
+        return file.getnframes() * 1000 // file.getframerate()
+
+
+def repair(path: Path) -> bool:
+    """Set the sizes of a recording whose writer died, from the file's length. True where mended.
+
+    A recorder writes its header when it is closed; what a killed worker leaves has frames behind a
+    header that says none."""
+    size = path.stat().st_size
+    if size < HEADER_BYTES:
+        return False
+    with path.open("r+b") as file:
+        head = bytearray(file.read(HEADER_BYTES))
+        if head[:4] != b"RIFF":
+            head[:] = _header(size)
+        elif struct.unpack_from("<I", head, 40)[0] == size - HEADER_BYTES:
+            return False
+        else:
+            struct.pack_into("<I", head, 4, size - 8)
+            struct.pack_into("<I", head, 40, size - HEADER_BYTES)
+        file.seek(0)
+        file.write(head)
+    return True
+
+
+def merge(left: Path, right: Path, target: Path) -> int:
+    """Two mono recordings that began together into one stereo file (left, right); answers its ms.
+
+    The shorter side ends in silence. The target appears whole or not at all."""
+    for side in (left, right):
+        repair(side)
+    unfinished = target.with_suffix(".part")
+    with (
+        wave.open(str(left), "rb") as a,
+        wave.open(str(right), "rb") as b,
+        wave.open(str(unfinished), "wb") as out,
+    ):
+        if (a.getsampwidth(), b.getsampwidth()) != (2, 2) or a.getframerate() != b.getframerate():
+            raise wave.Error("the two sides differ in format")
+        out.setnchannels(2)
+        out.setsampwidth(2)
+        out.setframerate(a.getframerate())
+        frames = max(a.getnframes(), b.getnframes())
+        for start in range(0, frames, _CHUNK_FRAMES):
+            count = min(_CHUNK_FRAMES, frames - start)
+            stereo = array.array("h", bytes(4 * count))
+            stereo[0::2] = _frames(a, count)
+            stereo[1::2] = _frames(b, count)
+            out.writeframes(stereo.tobytes())
+        rate = a.getframerate()
+    unfinished.replace(target)
+    return frames * 1000 // rate
+
+
+def _frames(file: wave.Wave_read, count: int) -> array.array[int]:
+    samples = array.array("h", file.readframes(count))
+    samples.extend([0] * (count - len(samples)))
+    return samples
+
+
+def _header(size: int) -> bytes:
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        *(b"RIFF", size - 8, b"WAVE", b"fmt ", 16, 1, 1, RATE_HZ, RATE_HZ * 2, 2, 16),
+        *(b"data", size - HEADER_BYTES),
+    )

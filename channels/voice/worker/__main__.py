@@ -1,0 +1,49 @@
+"""`python -m channels.voice.worker '<json>'`: one voice worker until TERM or INT."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from channels.voice.worker.library import LibraryMissing
+from channels.voice.worker.link import SlotTaken
+from channels.voice.worker.sip import SipConfig
+from channels.voice.worker.worker import Worker, WorkerConfig
+
+
+def main(argument: str) -> int:
+    raw = json.loads(argument)
+    config = WorkerConfig(
+        slot=raw["slot"],
+        run_dir=Path(raw["run_dir"]),
+        sip=SipConfig(**raw["sip"]),
+        music=raw["music"],
+        retry_after_s=raw["retry_after_s"],
+        silence_probe_s=raw["silence_probe_s"],
+    )
+    wanted: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda signum, _frame: wanted.append(signum))
+    try:
+        worker = Worker(config)
+    except (SlotTaken, LibraryMissing, ValueError) as error:
+        sys.stderr.write(f"voice worker {config.slot}: {error}\n")
+        return 3
+    except Exception as error:
+        if type(error).__name__ != "Error":
+            raise
+        reason = getattr(error, "reason", "") or "?"
+        sys.stderr.write(f"voice worker {config.slot}: cannot listen on {config.sip.host}:{config.sip.port}: {reason}\n")
+        return 4
+    while not wanted:
+        worker.step()
+    worker.stop()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,92 @@
+"""What the worker knows of each leg, and what it was told to do without asking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from channels.voice.worker.timers import Timer
+
+INCOMING, EARLY, ANSWERED, ENDED = "incoming", "early", "answered", "ended"
+
+
+@dataclass
+class Continuations:
+    """Said beforehand by the core, carried out without it."""
+
+    on_answer: dict[str, Any] | None = None
+    """of a dialled leg: {"bridge": leg, "record": {...} | None}"""
+    on_peer_gone: str = "hangup"
+    """the other party hung up: hangup | music"""
+    on_peer_lost: str = "music"
+    """the other party vanished: hangup | music"""
+    on_core_lost: str = "music"
+    """nothing plays and the core is away: music | keep"""
+    music: str = ""
+    """file of the music for the two above"""
+
+    def update(self, changes: dict[str, Any]) -> None:
+        for name, value in changes.items():
+            if name in self.__dataclass_fields__:
+                setattr(self, name, value)
+
+
+@dataclass
+class Play:
+    id: str
+    files: list[str]
+    interruptible: bool
+    player: Any = None
+    timer: Timer | None = None
+
+
+@dataclass
+class Recording:
+    interaction: str
+    caller_file: str
+    agent_file: str
+    started_ms: int
+    recorders: list[Any] = field(default_factory=list)
+    legs: tuple[str, str] = ("", "")
+
+
+@dataclass
+class Leg:
+    id: str
+    direction: str
+    since_ms: int
+    state: str = INCOMING
+    called: str = ""
+    message: str = ""
+    source: str = ""
+    tag: dict[str, Any] = field(default_factory=dict)
+    then: Continuations = field(default_factory=Continuations)
+    audio_ready: bool = False
+    peer: str | None = None
+    play: Play | None = None
+    music: str = ""
+    wanted_music: str = ""
+    recording: Recording | None = None
+    hung_up: str = ""
+    """why we hung up, when we did; else the far end did"""
+    answered_ms: int = 0
+    reason_header: str = ""
+    timers: list[Timer] = field(default_factory=list)
+    packets: int = 0
+    packets_ms: int = 0
+    probing: bool = False
+
+    def describe(self) -> dict[str, Any]:
+        """As it stands in the inventory."""
+        return {
+            "leg": self.id,
+            "direction": self.direction,
+            "state": self.state,
+            "since_ms": self.since_ms,
+            "answered_ms": self.answered_ms,
+            "peer": self.peer,
+            "play": self.play.id if self.play else None,
+            "music": bool(self.music),
+            "tag": self.tag,
+            "message": self.message if self.direction == "in" and not self.tag else "",
+        }

@@ -1,0 +1,193 @@
+"""The worker's side of the socket: one core at a time, the newest epoch wins, facts kept until
+acknowledged. Non-blocking; pumped from the worker's loop."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import socket
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from channels.voice.protocol import PROTOCOL, FrameBuffer, FrameError, Message, pack
+
+_CHUNK = 65_536
+_MAX_UNSENT = 16 * 1024 * 1024
+
+
+class SlotTaken(RuntimeError):
+    """Another living worker holds this slot's lock."""
+
+
+class SlotLock:
+    """`<run_dir>/w-<slot>.lock`, held for life; its text is the pid."""
+
+    def __init__(self, run_dir: Path, slot: int) -> None:
+        path = run_dir / f"w-{slot}.lock"
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._fd)
+            raise SlotTaken(str(path)) from error
+        os.ftruncate(self._fd, 0)
+        os.write(self._fd, str(os.getpid()).encode())
+
+
+class _Peer:
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.inbox = FrameBuffer()
+        self.outbox = bytearray()
+        self.role = ""
+
+    def send(self, message: Message) -> None:
+        self.outbox += pack(message)
+
+    def flush(self) -> None:
+        """Raises OSError when the peer is gone or has stopped reading."""
+        while self.outbox:
+            try:
+                sent = self.sock.send(self.outbox[:_CHUNK])
+            except BlockingIOError:
+                if len(self.outbox) > _MAX_UNSENT:
+                    raise OSError("peer does not read") from None
+                return
+            del self.outbox[:sent]
+
+
+class Link:
+    """`on_command` is called for each command of the reigning core, `on_core` when it comes or goes."""
+
+    def __init__(self, run_dir: Path, slot: int) -> None:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        run_dir.chmod(0o700)
+        self._lock = SlotLock(run_dir, slot)
+        for stale in run_dir.glob(f"w-{slot}-*.sock"):
+            stale.unlink(missing_ok=True)
+        self.boot = secrets.token_hex(4)
+        self.slot = slot
+        self.path = run_dir / f"w-{slot}-{self.boot}.sock"
+        if len(str(self.path)) > 100:
+            raise ValueError(f"socket path too long ({len(str(self.path))} > 100): {self.path}")
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        self._listener.bind(str(self.path))
+        self.path.chmod(0o600)
+        self._listener.listen(8)
+        self._listener.setblocking(False)
+        self._peers: list[_Peer] = []
+        self._core: _Peer | None = None
+        self.epoch = 0
+        self._n = 0
+        self._unacked: deque[Message] = deque()
+        self.on_command: Callable[[Message], None] = lambda _message: None
+        self.on_core: Callable[[bool], None] = lambda _present: None
+        self.describe: Callable[[], Message] = dict
+        self.inventory: Callable[[], list[Message]] = list
+
+    @property
+    def core_present(self) -> bool:
+        return self._core is not None
+
+    @property
+    def unacknowledged(self) -> int:
+        return len(self._unacked)
+
+    def fact(self, at_ms: int, kind: str, leg: str | None, **fields: Any) -> None:
+        self._n += 1
+        message = {"t": "fact", "n": self._n, "at_ms": at_ms, "kind": kind, "leg": leg, **fields}
+        self._unacked.append(message)
+        if self._core is not None:
+            self._core.send(message)
+
+    def pump(self) -> None:
+        """Accept, read, act, write; never blocks."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                sock, _ = self._listener.accept()
+                sock.setblocking(False)
+                self._peers.append(_Peer(sock))
+        for peer in list(self._peers):
+            try:
+                self._read(peer)
+                peer.flush()
+            except (OSError, FrameError):
+                self._drop(peer)
+
+    def close(self) -> None:
+        for peer in list(self._peers):
+            with contextlib.suppress(OSError):
+                peer.flush()
+            peer.sock.close()
+        self._listener.close()
+        self.path.unlink(missing_ok=True)
+
+    def _read(self, peer: _Peer) -> None:
+        while True:
+            try:
+                chunk = peer.sock.recv(_CHUNK)
+            except BlockingIOError:
+                return
+            if not chunk:
+                raise OSError("closed")
+            for message in peer.inbox.feed(chunk):
+                self._handle(peer, message)
+            if len(chunk) < _CHUNK:
+                return
+
+    def _handle(self, peer: _Peer, message: Message) -> None:
+        kind = message["t"]
+        if kind == "hello":
+            self._hello(peer, message)
+        elif kind == "ask":
+            peer.send({"t": "status", "boot": self.boot, **self.describe()})
+        elif peer is not self._core:
+            raise FrameError("hello first")
+        elif kind == "ack":
+            while self._unacked and self._unacked[0]["n"] <= message["n"]:
+                self._unacked.popleft()
+        elif kind == "cmd":
+            if message["id"][0] < self.epoch:
+                peer.send({"t": "superseded", "epoch": self.epoch})
+            else:
+                self.on_command(message)
+
+    def _hello(self, peer: _Peer, message: Message) -> None:
+        if message.get("role") == "observer":
+            peer.send({"t": "status", "proto": PROTOCOL, "boot": self.boot, **self.describe()})
+            return
+        epoch = int(message["epoch"])
+        if epoch < self.epoch or (epoch == self.epoch and self._core not in (None, peer)):
+            peer.send({"t": "superseded", "epoch": self.epoch})
+            return
+        if self._core is not None and self._core is not peer:
+            old, self._core = self._core, None
+            old.send({"t": "superseded", "epoch": epoch})
+            with contextlib.suppress(OSError):
+                old.flush()
+            self._drop(old)
+        self.epoch = epoch
+        self._core = peer
+        peer.send(
+            {
+                "t": "welcome",
+                "proto": PROTOCOL,
+                "boot": self.boot,
+                **self.describe(),
+                "facts": list(self._unacked),
+                "inventory": self.inventory(),
+            }
+        )
+        self.on_core(True)
+
+    def _drop(self, peer: _Peer) -> None:
+        peer.sock.close()
+        if peer in self._peers:
+            self._peers.remove(peer)
+        if peer is self._core:
+            self._core = None
+            self.on_core(False)

@@ -1,0 +1,266 @@
+"""The pjsua2 endpoint of one worker: library, transports, account, and callbacks that only copy
+scalars into a queue (a callback that works deadlocks or aborts the library)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from channels.voice.worker import library
+
+Event = tuple[Any, ...]
+STOCK_LEGS, DENSE_LEGS = 4, 1024
+PORTS_PER_LEG = 4
+CLOCK_HZ = 8000
+_AUDIO_CODECS = {"PCMA/8000": 250, "PCMU/8000": 240, "G722/16000": 200}
+_MALFORMED = "Error processing"
+_EXTRA_PORTS = 64
+
+
+@dataclass(frozen=True)
+class SipConfig:
+    host: str
+    port: int
+    advertise: str
+    rtp_low: int
+    rtp_high: int
+    library: str
+    max_legs: int
+
+
+def leg_capacity(kind: str, config: SipConfig) -> int:
+    """Legs this worker can carry: what the library was compiled for, the ports, and the setting."""
+    compiled = DENSE_LEGS if kind == library.DENSE else STOCK_LEGS
+    by_ports = (config.rtp_high - config.rtp_low + 1) // PORTS_PER_LEG
+    wanted = config.max_legs or compiled
+    return min(compiled, by_ports, wanted)
+
+
+class Sip:
+    """Owns the endpoint, its account, and the queue of events of all calls."""
+
+    def __init__(self, config: SipConfig) -> None:
+        self.pj, self.kind = library.load(config.library)
+        self.config = config
+        self.capacity = leg_capacity(self.kind, config)
+        self.events: deque[Event] = deque()
+        self.malformed = 0
+        self.calls: dict[str, Any] = {}
+        """leg id -> the library's call object, alive until DISCONNECTED was handled"""
+        self._classes = _make_classes(self)
+        self._endpoint = self._start_library()
+        self.address = self._open_transports()
+        self.account = self._open_account()
+        self.silence = self._start_silence()
+
+    def poll(self, timeout_ms: int) -> None:
+        self._endpoint.libHandleEvents(timeout_ms)
+
+    def adopt_incoming(self, leg: str, pj_call_id: int) -> None:
+        self.calls[leg] = self._classes.Call(self.account, pj_call_id, leg)
+
+    def dial(self, leg: str, uri: str, headers: dict[str, str]) -> None:
+        """Send an INVITE. Raises the library's Error when it will not."""
+        call = self._classes.Call(self.account, self.pj.PJSUA_INVALID_ID, leg)
+        prm = self.pj.CallOpParam(True)
+        _put_headers(self.pj, prm, headers)
+        self.calls[leg] = call
+        try:
+            call.makeCall(uri, prm)
+        except self.pj.Error:
+            self.forget(leg)
+            raise
+
+    def respond(self, leg: str, code: int, headers: dict[str, str] | None = None) -> None:
+        prm = self.pj.CallOpParam(True)
+        prm.statusCode = code
+        _put_headers(self.pj, prm, headers or {})
+        self.calls[leg].answer(prm)
+
+    def hang_up(self, leg: str, code: int, headers: dict[str, str] | None = None) -> None:
+        prm = self.pj.CallOpParam(True)
+        prm.statusCode = code
+        _put_headers(self.pj, prm, headers or {})
+        self.calls[leg].hangup(prm)
+
+    def probe(self, leg: str) -> None:
+        """Ask inside the dialog whether the far end still lives (OPTIONS)."""
+        prm = self.pj.CallSendRequestParam()
+        prm.method = "OPTIONS"
+        self.calls[leg].sendRequest(prm)
+
+    def audio(self, leg: str) -> Any:
+        """The call's audio port, fetched afresh each time: a stale one connects somebody else."""
+        return self.calls[leg].getAudioMedia(-1)
+
+    def received_packets(self, leg: str) -> int:
+        try:
+            stat = self.calls[leg].getStreamStat(0)
+            return int(stat.rtcp.rxStat.pkt)
+        except self.pj.Error:
+            return -1
+
+    def stats(self, leg: str) -> dict[str, Any] | None:
+        """Quality figures so far; None where there is no audio."""
+        call = self.calls.get(leg)
+        return None if call is None else _stats(call, 0)
+
+    def forget(self, leg: str) -> None:
+        """Destroy the library's object now: left to chance it would destroy a later call of its id."""
+        call = self.calls.pop(leg, None)
+        if call is not None and call.this is not None:
+            self.pj.Call.__swig_destroy__(call)
+            call.this = None
+
+    def _start_library(self) -> Any:
+        pj = self.pj
+        endpoint = pj.Endpoint()
+        endpoint.libCreate()
+        config = pj.EpConfig()
+        config.uaConfig.threadCnt = 0
+        config.uaConfig.mainThreadOnly = False
+        config.uaConfig.maxCalls = STOCK_LEGS if self.kind == library.STOCK else self.capacity
+        config.uaConfig.userAgent = "callcenter"
+        config.medConfig.clockRate = CLOCK_HZ
+        config.medConfig.sndClockRate = CLOCK_HZ
+        config.medConfig.noVad = True
+        config.medConfig.ecTailLen = 0
+        config.medConfig.maxMediaPorts = min(254 if self.kind == library.STOCK else 4096,
+                                             self.capacity * 3 + _EXTRA_PORTS)
+        self._log_writer = self._classes.LogWriter()
+        config.logConfig.level = 1
+        config.logConfig.consoleLevel = 1
+        config.logConfig.writer = self._log_writer
+        endpoint.libInit(config)
+        self._log_writer.this.disown()
+        return endpoint
+
+    def _open_transports(self) -> str:
+        """UDP and TCP on the same port; answers host:port as bound."""
+        pj, config = self.pj, self.config
+        transport = pj.TransportConfig()
+        transport.boundAddress = config.host
+        transport.port = config.port
+        if config.advertise:
+            transport.publicAddress = config.advertise
+        udp = self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
+        port = int(str(self._endpoint.transportGetInfo(udp).localName).rpartition(":")[2])
+        transport.port = port
+        self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_TCP, transport)
+        self._endpoint.libStart()
+        self._endpoint.audDevManager().setNullDev()
+        for codec in self._endpoint.codecEnum2():
+            name = codec.codecId.rsplit("/", 1)[0]
+            self._endpoint.codecSetPriority(codec.codecId, _AUDIO_CODECS.get(name, 0))
+        return f"{config.host}:{port}"
+
+    def _open_account(self) -> Any:
+        pj, config = self.pj, self.config
+        account_config = pj.AccountConfig()
+        account_config.idUri = f"sip:callcenter@{self.config.advertise or self.address}"
+        account_config.regConfig.registerOnAdd = False
+        rtp = account_config.mediaConfig.transportConfig
+        rtp.port = config.rtp_low
+        rtp.portRange = config.rtp_high - config.rtp_low - 1
+        rtp.boundAddress = config.host
+        if config.advertise:
+            rtp.publicAddress = config.advertise
+        account = self._classes.Account()
+        account.create(account_config, True)
+        return account
+
+    def _start_silence(self) -> Any:
+        """A silent generator connected for ever: without one the null device's clock stops and removed
+        ports are never freed; recorders without a source write no frames."""
+        silence = self.pj.ToneGenerator()
+        silence.createToneGenerator(CLOCK_HZ, 1)
+        silence.startTransmit(self._endpoint.audDevManager().getPlaybackDevMedia())
+        return silence
+
+
+def _put_headers(pj: Any, prm: Any, headers: dict[str, str]) -> None:
+    for name, value in headers.items():
+        header = pj.SipHeader()
+        header.hName, header.hValue = name, value
+        prm.txOption.headers.append(header)
+
+
+class _Classes:
+    Call: Any
+    Account: Any
+    LogWriter: Any
+
+
+def _make_classes(sip: Sip) -> _Classes:
+    """Director classes of the library that was chosen; they only enqueue."""
+    pj, events = sip.pj, sip.events
+
+    class Call(pj.Call):  # type: ignore[misc,name-defined]
+        def __init__(self, account: Any, pj_call_id: int, leg: str) -> None:
+            super().__init__(account, pj_call_id)
+            self.leg = leg
+            self.stats: dict[str, Any] | None = None
+
+        def onStreamDestroyed(self, prm: Any) -> None:
+            self.stats = _stats(self, prm.streamIdx)
+
+        def onCallState(self, prm: Any) -> None:
+            info = self.getInfo()
+            events.append(("state", self.leg, info.state, int(info.lastStatusCode), self.stats))
+
+        def onCallMediaState(self, prm: Any) -> None:
+            info = self.getInfo()  # held: the list of media points into it
+            active = any(
+                media.type == pj.PJMEDIA_TYPE_AUDIO
+                and media.status in (pj.PJSUA_CALL_MEDIA_ACTIVE, pj.PJSUA_CALL_MEDIA_REMOTE_HOLD)
+                for media in info.media
+            )
+            events.append(("media", self.leg, active))
+
+        def onDtmfEvent(self, prm: Any) -> None:
+            if not prm.flags & pj.PJMEDIA_STREAM_DTMF_IS_UPDATE:
+                events.append(("key", self.leg, prm.digit))
+
+        def onCallTsxState(self, prm: Any) -> None:
+            tsx = prm.e.body.tsxState.tsx
+            if tsx.method == "OPTIONS" and tsx.state >= pj.PJSIP_TSX_STATE_COMPLETED:
+                events.append(("probed", self.leg, int(tsx.statusCode)))
+            elif tsx.method in ("BYE", "CANCEL") and prm.e.body.tsxState.type == pj.PJSIP_EVENT_RX_MSG:
+                events.append(("bye", self.leg, str(prm.e.body.tsxState.src.rdata.wholeMsg)))
+
+        def onCallTransferRequest(self, prm: Any) -> None:
+            prm.statusCode = 603
+
+    class Account(pj.Account):  # type: ignore[misc,name-defined]
+        def onIncomingCall(self, prm: Any) -> None:
+            leg = f"pending-{prm.callId}"
+            sip.adopt_incoming(leg, prm.callId)
+            events.append(("incoming", leg, str(prm.rdata.wholeMsg), str(prm.rdata.srcAddress)))
+
+    class LogWriter(pj.LogWriter):  # type: ignore[misc,name-defined]
+        def write(self, entry: Any) -> None:
+            if _MALFORMED in entry.msg:
+                sip.malformed += 1
+
+    made = _Classes()
+    made.Call, made.Account, made.LogWriter = Call, Account, LogWriter
+    return made
+
+
+def _stats(call: Any, index: int) -> dict[str, Any] | None:
+    """Quality figures of an ending call: packets, loss, jitter in microseconds, codec."""
+    with contextlib.suppress(Exception):
+        stat = call.getStreamStat(index)  # held: its parts point into it
+        rtcp = stat.rtcp
+        return {
+            "rx": int(rtcp.rxStat.pkt),
+            "tx": int(rtcp.txStat.pkt),
+            "rx_lost": int(rtcp.rxStat.loss),
+            "tx_lost": int(rtcp.txStat.loss),
+            "jitter_us": int(rtcp.rxStat.jitterUsec.mean),
+            "rtt_us": int(rtcp.rttUsec.mean),
+            "codec": str(call.getStreamInfo(index).codecName),
+        }
+    return None

@@ -1,0 +1,465 @@
+"""The worker: events of the library, commands of the core and timers, drained in one loop.
+
+Theory of operation. The loop lets the library work for at most `POLL_MS`, pumps the socket, drains
+the library's events, and runs timers. Nothing else has a thread. A leg's life:
+
+    incoming --ring--> early --answer--> answered --(BYE, lost, hangup)--> ended
+    dial ----> early ------------------> answered ----------------------> ended
+
+Whatever needs no core was said with an earlier command (`Continuations`).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from channels.voice.protocol import Message
+from channels.voice.worker.admission import Admission
+from channels.voice.worker.legs import ANSWERED, EARLY, INCOMING, Leg, Play, Recording
+from channels.voice.worker.link import Link
+from channels.voice.worker.media import Media
+from channels.voice.worker.sip import Sip, SipConfig
+from channels.voice.worker.timers import Timers
+
+POLL_MS = 5
+ORPHAN_ANSWER_MS = 30_000
+_WATCH_MS = 1000
+_LOST_CODES = frozenset({408, 481, 503, 504})
+
+
+@dataclass(frozen=True)
+class WorkerConfig:
+    slot: int
+    run_dir: Path
+    sip: SipConfig
+    music: str
+    retry_after_s: int
+    silence_probe_s: int
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Worker:
+    def __init__(self, config: WorkerConfig) -> None:
+        self.config = config
+        self.link = Link(config.run_dir, config.slot)
+        self.sip = Sip(config.sip)
+        self.timers = Timers()
+        self.media = Media(self.sip, self.timers, now_ms)
+        self.admission = Admission(self.sip.capacity)
+        self.legs: dict[str, Leg] = {}
+        self.stopping = False
+        self._made = 0
+        self._done_commands: set[tuple[int, int]] = set()
+        self.link.on_command = self._command
+        self.link.on_core = self._core_changed
+        self.link.describe = self.describe
+        self.link.inventory = lambda: [leg.describe() for leg in self.legs.values()]
+        self.media.on_played = self._played
+        self.media.on_missing = lambda leg, path: self._fact(
+            "failed", leg.id, op="play", reason="prompt_unusable", file=Path(path).name
+        )
+        self._ops: dict[str, Callable[[Leg, Message], None]] = {
+            "ring": self._ring,
+            "answer": self._answer,
+            "reject": self._reject,
+            "play": self._play,
+            "stop": lambda leg, _message: self.media.quiet(leg),
+            "music": lambda leg, message: self.media.music(leg, message.get("file") or self.config.music),
+            "bridge": lambda leg, message: self._bridge(leg, self.legs[message["other"]], message.get("record")),
+            "unbridge": lambda leg, _message: self._unbridge(leg),
+            "record": lambda leg, message: self._record(leg, self.legs[leg.peer or ""], message["record"]),
+            "stop_record": lambda leg, _message: self._stop_record(leg),
+            "hangup": self._hangup_command,
+            "tag": lambda leg, message: leg.tag.update(message["tag"]),
+            "on": lambda leg, message: leg.then.update(message["then"]),
+        }
+        self._handlers: dict[str, Callable[..., None]] = {
+            "incoming": self._on_incoming,
+            "state": self._on_state,
+            "media": self._on_media,
+            "key": self._on_key,
+            "bye": self._on_bye,
+            "probed": self._on_probed,
+        }
+        self._watch()
+
+    def describe(self) -> Message:
+        admission = self.admission
+        return {
+            "slot": self.config.slot,
+            "pid": os.getpid(),
+            "library": self.sip.kind,
+            "address": self.sip.address,
+            "capacity": admission.capacity,
+            "legs": admission.used,
+            "reserved": admission.reserved,
+            "free": admission.free,
+            "refused": admission.refused,
+            "malformed": self.sip.malformed,
+            "unacknowledged": self.link.unacknowledged,
+        }
+
+    def step(self) -> None:
+        self.sip.poll(POLL_MS)
+        events = self.sip.events
+        while events:
+            event = events.popleft()
+            self._handlers[event[0]](*event[1:])
+        self.link.pump()
+        self.timers.run(now_ms())
+
+    def stop(self, grace_s: float = 1.0) -> None:
+        """Hang up politely; does not tear the library down (that takes a second and may abort)."""
+        self.stopping = True
+        for leg in list(self.legs.values()):
+            self._hang_up(leg, 503 if leg.state != ANSWERED else 0, "shutdown")
+        deadline = time.monotonic() + grace_s
+        while self.legs and time.monotonic() < deadline:
+            self.step()
+        self.link.close()
+
+    # --- events of the library -------------------------------------------------------------------
+
+    def _on_incoming(self, pending: str, message: str, source: str) -> None:
+        call = self.sip.calls.pop(pending, None)
+        if call is None:
+            return
+        self._made += 1
+        leg = Leg(f"{self.link.boot}-{self._made}", "in", now_ms(), message=message, source=source)
+        call.leg = leg.id
+        self.sip.calls[leg.id] = call
+        if self.stopping or not self.admission.admit_caller(leg.id):
+            self._fact("refused", None, reason="capacity")
+            leg.hung_up = "capacity"
+            self.sip.respond(leg.id, 503, {"Retry-After": str(self.config.retry_after_s)})
+            return
+        self.legs[leg.id] = leg
+        leg.then.music = self.config.music
+        self.sip.respond(leg.id, 180)
+        leg.state = EARLY
+        self._fact("incoming", leg.id, message=message, source=source)
+        self._after(leg, ORPHAN_ANSWER_MS, lambda: self._answer_orphan(leg))
+
+    def _on_state(self, leg_id: str, state: int, code: int, stats: dict[str, Any] | None) -> None:
+        pj = self.sip.pj
+        leg = self.legs.get(leg_id)
+        if state == pj.PJSIP_INV_STATE_DISCONNECTED:
+            self.sip.forget(leg_id)
+            self.admission.release(leg_id)
+            if leg is not None:
+                self._ended(leg, code, stats)
+        elif leg is None:
+            return
+        elif state == pj.PJSIP_INV_STATE_EARLY and leg.direction == "out" and leg.state == INCOMING:
+            leg.state = EARLY
+            self._fact("ringing", leg.id, code=code)
+        elif state == pj.PJSIP_INV_STATE_CONFIRMED and leg.state != ANSWERED:
+            leg.state = ANSWERED
+            leg.answered_ms = now_ms()
+            self._fact("answered", leg.id)
+            self._continue_answered(leg)
+
+    def _on_media(self, leg_id: str, active: bool) -> None:
+        leg = self.legs.get(leg_id)
+        if leg is None:
+            return
+        leg.audio_ready = active
+        if not active:
+            return
+        peer = self.legs.get(leg.peer or "")
+        if peer is not None:
+            self._rejoin(leg, peer)
+        elif leg.state == ANSWERED and leg.then.on_answer:
+            self._continue_answered(leg)
+        else:
+            self.media.audio_ready(leg)
+
+    def _on_key(self, leg_id: str, digit: str) -> None:
+        leg = self.legs.get(leg_id)
+        if leg is None:
+            return
+        self._fact("key", leg.id, digit=digit)
+        if leg.play is not None and leg.play.interruptible:
+            self.media.quiet(leg)
+
+    def _on_bye(self, leg_id: str, message: str) -> None:
+        leg = self.legs.get(leg_id)
+        if leg is None:
+            return
+        for line in message.split("\r\n"):
+            name, _, value = line.partition(":")
+            if name.strip().lower() == "reason":
+                leg.reason_header = value.strip()[:120]
+
+    def _on_probed(self, leg_id: str, code: int) -> None:
+        leg = self.legs.get(leg_id)
+        if leg is None or not leg.probing:
+            return
+        leg.probing = False
+        leg.packets_ms = now_ms()
+        if code in _LOST_CODES:
+            self._hang_up(leg, 0, "lost")
+
+    # --- what goes on without the core -----------------------------------------------------------
+
+    def _continue_answered(self, leg: Leg) -> None:
+        plan = leg.then.on_answer
+        if not plan or not leg.audio_ready or leg.hung_up:
+            return
+        leg.then.on_answer = None
+        other = self.legs.get(plan["bridge"])
+        if other is None:
+            self._hang_up(leg, 0, "caller_gone")
+            return
+        self._bridge(other, leg, plan.get("record"))
+
+    def _answer_orphan(self, leg: Leg) -> None:
+        """A new call that no core has spoken to for 30 s hears music instead of ringing out."""
+        if leg.state == EARLY and not self.link.core_present:
+            self.sip.respond(leg.id, 200)
+            self.media.music(leg, leg.then.music)
+
+    def _core_changed(self, present: bool) -> None:
+        self._done_commands.clear()
+        if present:
+            return
+        for leg in self.legs.values():
+            self._fall_back_to_music(leg)
+
+    def _fall_back_to_music(self, leg: Leg) -> None:
+        idle = leg.play is None and not leg.music and leg.peer is None
+        if idle and leg.direction == "in" and leg.state == ANSWERED and leg.then.on_core_lost == "music":
+            self.media.music(leg, leg.then.music)
+
+    def _played(self, leg: Leg, play: str, interrupted: bool) -> None:
+        self._fact("played", leg.id, play=play, interrupted=interrupted)
+        if not interrupted and not self.link.core_present:
+            self._fall_back_to_music(leg)
+
+    def _ended(self, leg: Leg, code: int, stats: dict[str, Any] | None) -> None:
+        del self.legs[leg.id]
+        for timer in leg.timers:
+            timer.cancel()
+        if leg.id not in self.sip.calls:
+            self.admission.release(leg.id)
+        lost = leg.hung_up == "lost" or (not leg.hung_up and leg.state == ANSWERED and code in _LOST_CODES)
+        self._stop_record(leg)
+        leg.play = None
+        by = "local" if leg.hung_up else "remote"
+        self._fact(
+            "ended", leg.id, code=code, by=by, why=leg.hung_up, lost=lost, answered_ms=leg.answered_ms,
+            reason=leg.reason_header, stats=stats, tag=leg.tag,
+        )
+        self._stop_dialling_for(leg)
+        peer = self.legs.get(leg.peer or "")
+        if peer is None:
+            return
+        peer.peer = None
+        self.media.part(leg, peer)
+        action = peer.then.on_peer_lost if lost else peer.then.on_peer_gone
+        if action == "music":
+            self.media.music(peer, peer.then.music)
+        else:
+            self._hang_up(peer, 0, "peer_gone")
+
+    def _stop_dialling_for(self, caller: Leg) -> None:
+        """Phones that still ring for a caller who left stop ringing, with or without a core."""
+        for leg in list(self.legs.values()):
+            if leg.then.on_answer and leg.then.on_answer["bridge"] == caller.id:
+                self._hang_up(leg, 0, "caller_gone")
+
+    def _watch(self) -> None:
+        """Once a second: has an agent's phone that used to send audio fallen silent?"""
+        at_ms = now_ms()
+        limit_ms = self.config.silence_probe_s * 1000
+        for leg in list(self.legs.values()):
+            if leg.direction != "out" or leg.peer is None or leg.state != ANSWERED:
+                continue
+            packets = self.sip.received_packets(leg.id)
+            if packets != leg.packets:
+                leg.packets, leg.packets_ms, leg.probing = packets, at_ms, False
+            elif leg.packets > 0 and at_ms - leg.packets_ms > limit_ms:
+                self._probe(leg, at_ms, limit_ms)
+        self.timers.at(at_ms + _WATCH_MS, self._watch)
+
+    def _probe(self, leg: Leg, at_ms: int, limit_ms: int) -> None:
+        if leg.probing:
+            if at_ms - leg.packets_ms > limit_ms + 4000:
+                self._hang_up(leg, 0, "lost")
+            return
+        leg.probing = True
+        try:
+            self.sip.probe(leg.id)
+        except self.sip.pj.Error:
+            self._hang_up(leg, 0, "lost")
+
+    # --- commands of the core --------------------------------------------------------------------
+
+    def _command(self, message: Message) -> None:
+        command_id = (message["id"][0], message["id"][1])
+        if command_id in self._done_commands:
+            return
+        self._done_commands.add(command_id)
+        op = message["op"]
+        if op == "dial":
+            self._dial(message)
+            return
+        leg = self.legs.get(message["leg"])
+        action = self._ops.get(op)
+        if leg is None or action is None:
+            reason = "no_such_leg" if leg is None else "no_such_op"
+            self._fact("failed", message["leg"], op=op, reason=reason, command=list(command_id))
+            return
+        try:
+            action(leg, message)
+        except (self.sip.pj.Error, KeyError, OSError) as error:
+            self._fact("failed", leg.id, op=op, reason=type(error).__name__, command=list(command_id))
+
+    def _ring(self, leg: Leg, _message: Message) -> None:
+        self.sip.respond(leg.id, 180)
+
+    def _answer(self, leg: Leg, message: Message) -> None:
+        leg.then.update(message.get("then", {}))
+        if leg.direction == "in" and leg.state in (INCOMING, EARLY):
+            self.sip.respond(leg.id, 200)
+        if message.get("max_s"):
+            self._after(leg, message["max_s"] * 1000, lambda: self._hang_up(leg, 0, "max_duration"))
+
+    def _reject(self, leg: Leg, message: Message) -> None:
+        headers = {"Retry-After": str(message["retry_after_s"])} if message.get("retry_after_s") else {}
+        leg.hung_up = "rejected"
+        self.sip.hang_up(leg.id, message["code"], headers)
+
+    def _play(self, leg: Leg, message: Message) -> None:
+        play = Play(message["play"], list(message["files"]), bool(message.get("interruptible")))
+        self.media.play(leg, play)
+
+    def _dial(self, message: Message) -> None:
+        leg_id = message["leg"]
+        if leg_id in self.legs:
+            return
+        leg = Leg(leg_id, "out", now_ms(), called=message["uri"], tag=dict(message.get("tag", {})))
+        leg.then.update(message.get("then", {}))
+        leg.then.on_answer = message.get("on_answer")
+        caller = (leg.then.on_answer or {}).get("bridge")
+        if caller is not None and caller not in self.legs:
+            self._not_dialled(leg, 0, "caller_gone")
+            return
+        if not self.admission.admit_dial(leg_id, caller):
+            self._not_dialled(leg, 503, "capacity")
+            return
+        self.legs[leg_id] = leg
+        try:
+            self.sip.dial(leg_id, message["uri"], message.get("headers", {}))
+        except self.sip.pj.Error:
+            leg.hung_up = "bad_address"
+            self._ended(leg, 400, None)
+            return
+        self._after(leg, message.get("ring_s", 20) * 1000, lambda: self._ring_timeout(leg))
+        if message.get("max_s"):
+            self._after(leg, message["max_s"] * 1000, lambda: self._hang_up(leg, 0, "max_duration"))
+
+    def _not_dialled(self, leg: Leg, code: int, why: str) -> None:
+        self._fact("ended", leg.id, code=code, by="local", why=why, lost=False, answered_ms=0, reason="",
+                   stats=None, tag=leg.tag)
+
+    def _ring_timeout(self, leg: Leg) -> None:
+        if leg.state != ANSWERED:
+            self._hang_up(leg, 0, "no_answer")
+
+    def _hangup_command(self, leg: Leg, message: Message) -> None:
+        """`unanswered_only`: an offer is being withdrawn; one that was answered meanwhile stays, and the
+        core, which hears of the answer, decides."""
+        if message.get("unanswered_only") and leg.state == ANSWERED:
+            return
+        self._hang_up(leg, message.get("code", 0), message.get("why", "hangup"))
+
+    def _hang_up(self, leg: Leg, code: int, why: str) -> None:
+        """An answered leg is over the moment we say so; a far end that never answers our BYE keeps
+        nobody waiting. One that still rings is over when the library says so: an answer may cross."""
+        if leg.hung_up:
+            return
+        leg.hung_up = why
+        stats = self.sip.stats(leg.id) if leg.state == ANSWERED else None
+        try:
+            self.sip.hang_up(leg.id, code, {"Reason": 'Q.850;cause=16;text="' + why + '"'})
+        except (self.sip.pj.Error, KeyError):
+            self.sip.forget(leg.id)
+        if leg.id in self.legs and (leg.state == ANSWERED or leg.id not in self.sip.calls):
+            self._ended(leg, code, stats)
+
+    def _bridge(self, caller: Leg, agent: Leg, record: dict[str, Any] | None) -> None:
+        self.media.join(caller, agent)
+        caller.peer, agent.peer = agent.id, caller.id
+        agent.packets_ms = now_ms()
+        self._fact("bridged", caller.id, other=agent.id)
+        if record:
+            self._record(caller, agent, record)
+
+    def _rejoin(self, leg: Leg, peer: Leg) -> None:
+        """After a re-INVITE the leg has a new port: join and record it again."""
+        if not peer.audio_ready:
+            return
+        one, other = self.sip.audio(leg.id), self.sip.audio(peer.id)
+        one.startTransmit(other)
+        other.startTransmit(one)
+        recording = leg.recording
+        if recording is not None and recording.recorders:
+            one.startTransmit(recording.recorders[recording.legs.index(leg.id)])
+
+    def _unbridge(self, leg: Leg) -> None:
+        peer = self.legs.get(leg.peer or "")
+        if peer is None:
+            return
+        self._stop_record(leg)
+        self.media.part(leg, peer)
+        leg.peer = peer.peer = None
+        self._fact("unbridged", leg.id, other=peer.id)
+
+    def _record(self, caller: Leg, agent: Leg, plan: dict[str, Any]) -> None:
+        try:
+            recording = self.media.record(caller, agent, plan["interaction"], plan["folder"], plan["name"])
+        except (OSError, self.sip.pj.Error) as error:
+            self._fact("failed", caller.id, op="record", reason=type(error).__name__)
+            return
+        self._fact("recording", caller.id, **_recording_fields(recording))
+
+    def _stop_record(self, leg: Leg) -> None:
+        recording = leg.recording
+        if recording is None:
+            return
+        for leg_id in recording.legs:
+            if leg_id in self.legs:
+                self.legs[leg_id].recording = None
+        leg.recording = None
+        length_ms = self.media.stop_record(recording)
+        self._fact("recorded", leg.id, ms=length_ms, **_recording_fields(recording))
+
+    # --- small things ----------------------------------------------------------------------------
+
+    def _after(self, leg: Leg, delay_ms: int, action: Callable[[], None]) -> None:
+        def guarded() -> None:
+            if leg.id in self.legs:
+                action()
+
+        leg.timers.append(self.timers.at(now_ms() + delay_ms, guarded))
+
+    def _fact(self, kind: str, leg: str | None, **fields: Any) -> None:
+        self.link.fact(now_ms(), kind, leg, **fields)
+
+
+def _recording_fields(recording: Recording) -> dict[str, Any]:
+    return {
+        "interaction": recording.interaction,
+        "caller_file": recording.caller_file,
+        "agent_file": recording.agent_file,
+        "started_ms": recording.started_ms,
+    }
