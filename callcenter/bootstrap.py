@@ -1,0 +1,254 @@
+"""Builds the core of real parts and joins them. With `__main__` the only file that knows all rooms."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from callcenter.directory.directory import Directory
+from callcenter.history import HistoryFollower
+from callcenter.journal import store
+from callcenter.journal.private import PrivateStore
+from callcenter.journal.writer import Entry, JournalWriter
+from callcenter.kernel import logging
+from callcenter.kernel.clock import SystemClock
+from callcenter.kernel.envelope import MasterKey
+from callcenter.kernel.ids import IdFactory
+from callcenter.kernel.schedule import AsyncioScheduler
+from callcenter.live.adoption import Adoption
+from callcenter.live.agents import AgentDesk
+from callcenter.live.flow_runner import FlowRunner
+from callcenter.live.host import Host
+from callcenter.live.lookups import CrmLookups
+from callcenter.live.offers import CallRules, Offers
+from callcenter.live.recordings import RecordingMerger
+from callcenter.live.speech import Speech
+from callcenter.live.voice_desk import VoiceDesk
+from callcenter.metrics import Metrics
+from config.settings import Settings, split_address
+from crm_core.db import migrate, open_engine
+from ivr_flows.library import PROMPTS, shipped
+from routing import facts as rf
+from softphone_ui.app import Panel, build_app
+
+log = logging.get("core")
+_MISSING_WORKERS_S = 1.0
+_LAG_EVERY_S = 0.1
+
+
+class Core:
+    """One core process: everything between the journal and the outside."""
+
+    def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
+        from channels.voice.adapter import WorkerPool
+
+        self.settings, self.loop = settings, loop
+        self.state = "starting"
+        self.http_address = ""
+        self.clock, self.scheduler = SystemClock(), AsyncioScheduler(loop)
+        self.master = MasterKey.load(settings.paths.var / "keys" / "master.key")
+        self.records = open_engine(settings.database.url)
+        migrate(self.records)
+        self.directory = Directory(settings, self.records)
+        self.reader = store.connect(settings.journal.path)
+        seq, last_ms = store.last_moment(self.reader)
+        self.clock.raise_to(last_ms)
+        self.epoch = store.take_epoch(self.reader, self.clock.now_ms())
+        logging.bind(epoch=self.epoch)
+        self.ids = IdFactory(self.epoch)
+        self.private = PrivateStore(self.reader, self.master)
+        self.writer = JournalWriter(settings.journal.path, self._on_committed)
+        self.host = Host(
+            self.epoch, self.clock, self.scheduler, self.writer, self.private, settings.journal.snapshot_every
+        )
+        self.executor = ThreadPoolExecutor(4, "crm")
+        self.history = HistoryFollower(self.records, self.reader, lambda _seq: None)
+        self._recover(seq)
+        self.pool = WorkerPool(settings.run_dir, self.epoch, self)  # type: ignore[arg-type]
+        self._join()
+
+    def _recover(self, seq: int) -> None:
+        started_ms = self.clock.now_ms()
+        snapshot = store.newest_snapshot(self.reader)
+        rows = store.rows_after(self.reader, snapshot["seq"] if snapshot else 0)
+        recovered = self.host.recover(snapshot, rows)
+        log.info("recovered", seq=seq, facts=recovered.facts, ms=self.clock.now_ms() - started_ms)
+
+    def _join(self) -> None:
+        settings, host = self.settings, self.host
+        prompts = [path for path in (settings.paths.prompts, PROMPTS) if path is not None]
+        self.speech = Speech(prompts, settings.paths.var / "cache" / "prompts")
+        self.lookups = CrmLookups(host, self.records, self.master, settings.hours, self.executor)
+        self.recordings = RecordingMerger(host)
+        rules = CallRules(
+            settings.voice.max_call_s, settings.voice.record, str(settings.paths.var / "recordings")
+        )
+        address = settings.voice.advertise or settings.voice.listen
+        self.offers = Offers(host, self.pool, self.directory, self.ids, rules, address)
+        self.desk = VoiceDesk(
+            host, self.pool, self.directory, self.ids, self.offers, self.recordings, self.lookups,
+            settings.voice.region, settings.voice.max_call_s,
+        )
+        flows = {**shipped(), **self.directory.direct_flows()}
+        self.desk.flows = FlowRunner(
+            host, self.scheduler, self.pool, self.speech, self.lookups, flows, self.desk
+        )
+        self.adoption = Adoption(
+            host, self.pool, self.desk, self.offers, self.recordings,
+            lambda boot: store.acknowledged(self.reader, boot), self._superseded,
+        )
+        # the pool reports to the adoption desk from its first word on
+        self.pool.events = self.adoption
+        codes = {code.code for code in self.directory.wrap_up_codes}
+        self.agents = AgentDesk(host, self.directory.agents, lambda: codes)
+        self.metrics = Metrics(self)
+        self.panel = Panel(self, flows)
+
+    async def start(self) -> None:
+        """Policy, people, workers, pages; ready when all of them are."""
+        policy = self.directory.policy()
+        if policy.digest() != self.host.engine.policy.digest():
+            self.host.submit(rf.PolicyReplaced(policy))
+        self.agents.start_of_day()
+        self.pool.start()
+        self.loop.call_later(_MISSING_WORKERS_S, self.adoption.give_up_missing)
+        self._watch_lag(self.loop.time())
+        await self._serve()
+        self.state = "ready"
+        self._say_where()
+        log.info("ready", address=self.http_address)
+
+    async def _serve(self) -> None:
+        import uvicorn
+
+        host, port = split_address(self.settings.http.listen)
+        config = uvicorn.Config(
+            build_app(self.panel), host=host, port=port, log_config=None, lifespan="off",
+            ws="websockets-sansio", ws_per_message_deflate=False, server_header=False, timeout_graceful_shutdown=1,
+        )
+
+        class Server(uvicorn.Server):
+            def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
+                return contextlib.nullcontext()  # the reactor owns the signals
+
+        self.server = Server(config)
+        self.serving = self.loop.create_task(self.server.serve())
+        while not self.server.started:
+            if self.serving.done():
+                raise RuntimeError(f"cannot listen on {self.settings.http.listen}")
+            await asyncio.sleep(0.01)
+        bound = self.server.servers[0].sockets[0].getsockname()
+        self.http_address = f"{bound[0]}:{bound[1]}"
+
+    async def stop(self) -> None:
+        """Hand over: workers keep their calls. When the workers are gone too, the day is over."""
+        self.state = "stopping"
+        self._say_where()
+        if not self.pool.links:
+            self.agents.end_of_day()
+        self.pool.stop()
+        self.host.close()
+        self.panel.close()
+        self.server.should_exit = True
+        with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+            await asyncio.wait_for(asyncio.shield(self.serving), 0.8)
+        self.writer.close(0.8)
+        self.history.close(0.5)
+        self.executor.shutdown(wait=False, cancel_futures=True)
+        log.info("stopped")
+
+    def _on_committed(self, entries: list[Entry]) -> None:
+        self.history.put(entries)
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self._after_commit, entries)
+
+    def _after_commit(self, entries: list[Entry]) -> None:
+        acks: dict[str, int] = {}
+        for entry in entries:
+            acks.update(entry.acks)
+        for boot, n in acks.items():
+            self.pool.acknowledge(boot, n)
+        self.host.committed(entries[-1].seq)
+
+    def _superseded(self, epoch: int) -> None:
+        from twisted.internet import reactor
+
+        log.warning("superseded", epoch=epoch)
+        reactor.stop()  # type: ignore[attr-defined]
+
+    def _watch_lag(self, expected: float) -> None:
+        now = self.loop.time()
+        self.metrics.loop_lag(max(0.0, now - expected))
+        self.loop.call_later(_LAG_EVERY_S, self._watch_lag, now + _LAG_EVERY_S)
+
+    def _say_where(self) -> None:
+        path = self.settings.run_dir / "core.json"
+        part = path.with_suffix(".part")
+        content = {"pid": os.getpid(), "epoch": self.epoch, "state": self.state, "http": self.http_address}
+        part.write_text(json.dumps(content))
+        part.replace(path)
+
+    def troubles(self) -> list[str]:
+        """Why the core is not ready to take work; empty when it is."""
+        found = []
+        if self.state != "ready":
+            found.append(self.state)
+        if self.writer.health.error:
+            found.append(f"journal: {self.writer.health.error}")
+        if self.history.error:
+            found.append(f"database: {self.history.error}")
+        if not self.pool.links:
+            found.append("voice: no worker")
+        return found
+
+
+def run_core(settings: Settings) -> int:
+    """The core until TERM or INT, or until a newer core reigns."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    from twisted.internet import asyncioreactor
+
+    asyncioreactor.install(loop)
+    from twisted.internet import defer, reactor
+
+    _reactor: Any = reactor
+    logging.configure("core")
+    settings.run_dir.mkdir(parents=True, exist_ok=True)
+    settings.run_dir.chmod(0o700)
+    lock = _core_lock(settings.run_dir)
+    try:
+        core = Core(settings, loop)
+    except (store.JournalTooNew, sqlite3.DatabaseError, OSError) as error:
+        log.error("cannot_start", reason=str(error))
+        return 4
+    failed: list[BaseException] = []
+
+    async def start() -> None:
+        try:
+            await core.start()
+        except Exception as error:
+            log.exception("start_failed")
+            failed.append(error)
+            _reactor.stop()
+
+    _reactor.addSystemEventTrigger(
+        "before", "shutdown", lambda: defer.Deferred.fromFuture(asyncio.ensure_future(core.stop(), loop=loop))
+    )
+    _reactor.callWhenRunning(lambda: asyncio.ensure_future(start(), loop=loop))
+    _reactor.run()
+    os.close(lock)
+    return 4 if failed else 0
+
+
+def _core_lock(run_dir: Path) -> int:
+    """`<run_dir>/core.lock` holds the pid of the core of this machine; the newest writes it."""
+    descriptor = os.open(run_dir / "core.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, str(os.getpid()).encode())
+    return descriptor

@@ -1,0 +1,70 @@
+"""Users of the panel: agents 座席, supervisors, administrators, auditors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, Column
+from sqlmodel import Field, Session, SQLModel, col, select
+
+from config.settings import Agent as AgentSettings
+from crm_core.orgs import OrgScoped
+
+ROLES = ("agent", "supervisor", "administrator", "auditor")
+
+
+class UserBase(OrgScoped):
+    login: str = Field(max_length=64, unique=True)
+    name: str = Field(max_length=80)
+    role: str = Field(default="agent", max_length=16)
+    device: str = Field(default="", max_length=200)
+    answer: str = Field(default="phone", max_length=8)
+    ready_at_start: bool = False
+    wrap_up_s: int = 30
+    language: str = Field(default="zh", max_length=2)
+    active: bool = True
+
+
+class User(UserBase, table=True):
+    __tablename__ = "users"
+
+    id: int | None = Field(default=None, primary_key=True)
+    password_hash: str = ""
+    """argon2id, or "" where no password was set: nobody logs in with it"""
+    skills: dict[str, int] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    failed_logins: int = 0
+    locked_until_ms: int = 0
+
+
+class LoginSession(SQLModel, table=True):
+    __tablename__ = "login_sessions"
+
+    token_hash: str = Field(primary_key=True)
+    user_id: int = Field(foreign_key="users.id", index=True)
+    csrf: str
+    expires_at_ms: int
+
+
+class UserService:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def upsert(self, settings: AgentSettings) -> User:
+        """What the configuration says of an agent wins; password and language are the person's own."""
+        values: dict[str, Any] = settings.model_dump()
+        user = self.by_login(settings.login)
+        if user is None:
+            user = User(**values)
+        else:
+            user.sqlmodel_update(values)
+        user.active = True
+        self._session.add(user)
+        return user
+
+    def by_login(self, login: str) -> User | None:
+        return self._session.exec(select(User).where(User.login == login)).first()
+
+    def agents(self) -> list[User]:
+        """Everybody who takes contacts."""
+        query = select(User).where(User.role == "agent", User.active).order_by(col(User.id))
+        return list(self._session.exec(query))

@@ -1,0 +1,39 @@
+"""Queues as records."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, Column
+from sqlmodel import Field, Session, col, select
+
+from config.settings import Queue as QueueSettings
+from crm_core.orgs import OrgScoped
+
+
+class QueueRecord(OrgScoped, table=True):
+    __tablename__ = "queues"
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(max_length=64, unique=True)
+    title: str = Field(default="", max_length=80)
+    skills: dict[str, int] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    target_s: int = 20
+    priority: int = 0
+    ring_timeout_s: int = 20
+    max_waiting: int = 0
+
+
+class QueueService:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def upsert(self, settings: QueueSettings, ring_timeout_s: int) -> QueueRecord:
+        values = settings.model_dump()
+        values["ring_timeout_s"] = settings.ring_timeout_s or ring_timeout_s
+        query = select(QueueRecord).where(QueueRecord.name == settings.name)
+        queue = self._session.exec(query).first() or QueueRecord(name=settings.name)
+        queue.sqlmodel_update(values)
+        self._session.add(queue)
+        return queue
+
+    def all(self) -> list[QueueRecord]:
+        return list(self._session.exec(select(QueueRecord).order_by(col(QueueRecord.id))))

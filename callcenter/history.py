@@ -1,0 +1,160 @@
+"""The projection on disk: a follower thread behind the live core, the rebuild, and reading back.
+
+Both write through `_save`, so incremental and rebuilt tables are the same to the letter."""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from sqlalchemy import Connection, Engine, bindparam, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from callcenter.journal.store import rows_after
+from callcenter.journal.writer import Entry
+from callcenter.kernel import logging
+from callcenter.projection import INTERACTION_COLUMNS, SEGMENT_COLUMNS, Projection, Record
+
+NAME = "history"
+_REBUILD_BATCH = 20_000
+_RETRY_S = 0.5
+log = logging.get("history")
+
+
+def _upsert(table: str, columns: tuple[str, ...], keys: tuple[str, ...]) -> Any:
+    rest = ", ".join(f"{c} = excluded.{c}" for c in columns if c not in keys)
+    names, values = ", ".join(columns), ", ".join(f":{c}" for c in columns)
+    return text(
+        f"INSERT INTO {table} ({names}) VALUES ({values}) ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {rest}"  # noqa: S608 - constants
+    )
+
+
+_SAVE_INTERACTION = _upsert("interactions", INTERACTION_COLUMNS, ("id",))
+_SAVE_SEGMENT = _upsert("segments", SEGMENT_COLUMNS, ("interaction_id", "n"))
+_SAVE_STATE = _upsert("projection_state", ("name", "seq"), ("name",))
+
+
+def projected_seq(connection: Connection) -> int:
+    found = connection.execute(text("SELECT seq FROM projection_state WHERE name = :name"), {"name": NAME})
+    return int(found.scalar() or 0)
+
+
+class HistoryFollower:
+    """Folds what the journal committed, in its own thread with its own connection; tries again while
+    the database is locked or full, and says so in `error`."""
+
+    def __init__(self, engine: Engine, journal: sqlite3.Connection, on_saved: Callable[[int], None]) -> None:
+        self._engine, self._on_saved = engine, on_saved
+        self._queue: queue.SimpleQueue[list[Entry] | None] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self.error = ""
+        self._projection = Projection(self._load)
+        with engine.connect() as connection:
+            self.seq = projected_seq(connection)
+            self._projection.resume(_open_records(connection))
+        for row in rows_after(journal, self.seq):
+            self._projection.apply(row.seq, row.now_ms, row.facts, row.commands)
+            self.seq = row.seq
+        self._save()
+        self._thread = threading.Thread(target=self._run, name="history", daemon=True)
+        self._thread.start()
+
+    def put(self, entries: list[Entry]) -> None:
+        self._queue.put(entries)
+
+    def close(self, timeout_s: float = 2.0) -> None:
+        self._queue.put(None)
+        self._thread.join(timeout_s)
+        self._stop.set()
+
+    def _run(self) -> None:
+        while True:
+            batch = self._queue.get()
+            if batch is None:
+                return
+            for entry in batch:
+                self._projection.apply(entry.seq, entry.now_ms, entry.facts, entry.commands)
+                self.seq = entry.seq
+            if not self._queue.empty() and len(self._projection.dirty) < 500:
+                continue
+            while not self._save():
+                if self._stop.wait(_RETRY_S):
+                    return
+            self._projection.put_away()
+            self._on_saved(self.seq)
+
+    def _save(self) -> bool:
+        try:
+            with self._engine.begin() as connection:
+                _save(connection, self._projection.dirty.values(), self.seq)
+        except SQLAlchemyError as error:
+            self.error = type(error).__name__
+            log.error("history_not_saved", reason=self.error)
+            return False
+        self.error = ""
+        self._projection.dirty.clear()
+        return True
+
+    def _load(self, interaction: str) -> Record | None:
+        with self._engine.connect() as connection:
+            return next(iter(_read(connection, "id = :id", {"id": interaction})), None)
+
+
+def rebuild(engine: Engine, journal: sqlite3.Connection, progress: Callable[[int], None]) -> tuple[int, int, float]:
+    """Both tables anew from the whole journal, in one transaction: readers see the old or the new.
+
+    Answers (facts, rows, seconds)."""
+    started, facts, rows = time.perf_counter(), 0, 0
+    projection = Projection(lambda _interaction: None)
+    seq = 0
+    with engine.begin() as connection:
+        for table in ("segments", "interactions"):
+            connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - constants
+        kept: dict[str, Record] = {}
+        for row in rows_after(journal, 0):
+            projection.apply(row.seq, row.now_ms, row.facts, row.commands)
+            seq, facts = row.seq, facts + len(row.facts)
+            if len(projection.dirty) >= _REBUILD_BATCH:
+                kept.update(projection.dirty)
+                projection.dirty.clear()
+                progress(facts)
+        kept.update(projection.dirty)
+        _save(connection, kept.values(), seq)
+        rows = len(kept)
+    return facts, rows, time.perf_counter() - started
+
+
+def _save(connection: Connection, records: Iterable[Record], seq: int) -> None:
+    records = list(records)
+    if records:
+        connection.execute(_SAVE_INTERACTION, [record.row for record in records])
+        segments = [segment for record in records for segment in record.segments]
+        if segments:
+            connection.execute(_SAVE_SEGMENT, segments)
+    connection.execute(_SAVE_STATE, {"name": NAME, "seq": seq})
+
+
+def _open_records(connection: Connection) -> list[Record]:
+    unfinished = "id IN (SELECT interaction_id FROM segments WHERE ended_at_ms IS NULL) OR ended_at_ms IS NULL"
+    return _read(connection, unfinished, {})
+
+
+def _read(connection: Connection, where: str, values: dict[str, Any]) -> list[Record]:
+    found = connection.execute(
+        text(f"SELECT {', '.join(INTERACTION_COLUMNS)} FROM interactions WHERE {where} ORDER BY id"),  # noqa: S608 - constants
+        values,
+    )
+    rows = [dict(row._mapping) for row in found]
+    if not rows:
+        return []
+    query = text(
+        f"SELECT {', '.join(SEGMENT_COLUMNS)} FROM segments WHERE interaction_id IN :ids ORDER BY interaction_id, n"  # noqa: S608 - constants
+    ).bindparams(bindparam("ids", expanding=True))
+    segments: dict[str, list[dict[str, Any]]] = {}
+    for segment in connection.execute(query, {"ids": [row["id"] for row in rows]}):
+        segments.setdefault(segment.interaction_id, []).append(dict(segment._mapping))
+    return [Record(row, segments.get(row["id"], [])) for row in rows]

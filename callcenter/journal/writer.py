@@ -1,0 +1,132 @@
+"""The one writer: a thread with its own connection, group commit, and patience.
+
+Whatever is queued while a commit runs goes into the next one. When the disk is full or the file is
+locked the batch is kept and tried again; calls go on, `error` says so, nothing is dropped.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from callcenter.journal import store
+
+_BATCH = 2_000
+_RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """All that one activation commits, in one transaction with its neighbours."""
+
+    seq: int
+    epoch: int
+    now_ms: int
+    facts: list[dict[str, Any]]
+    commands: list[dict[str, Any]]
+    acks: tuple[tuple[str, int], ...] = ()
+    person_keys: tuple[tuple[str, bytes], ...] = ()
+    private: tuple[tuple[str, str, bytes], ...] = ()
+    snapshot: tuple[int, int, int, str, bytes] | None = None
+
+
+@dataclass
+class WriterHealth:
+    error: str = ""
+    commits: int = 0
+    commit_s: list[float] = field(default_factory=list)
+    """durations since the metrics were last read, at most a few thousand"""
+
+
+class JournalWriter:
+    """`on_committed(entries)` is called on the writer's thread after each commit."""
+
+    def __init__(self, path: Path, on_committed: Callable[[list[Entry]], None]) -> None:
+        self._path = path
+        self._on_committed = on_committed
+        self._queue: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self.health = WriterHealth()
+        self._connection = store.connect(path)
+        self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
+        self._thread.start()
+
+    def put(self, entry: Entry) -> None:
+        self._queue.put(entry)
+
+    @property
+    def backlog(self) -> int:
+        return self._queue.qsize()
+
+    def close(self, timeout_s: float = 2.0) -> bool:
+        """Commit what is queued and stop; False where that did not succeed in time."""
+        self._queue.put(None)
+        self._thread.join(timeout_s)
+        done = not self._thread.is_alive()
+        self._stop.set()
+        return done
+
+    def _run(self) -> None:
+        last = False
+        while not last:
+            batch = [self._queue.get()]
+            while len(batch) < _BATCH and not self._queue.empty():
+                batch.append(self._queue.get())
+            last = batch[-1] is None or None in batch
+            entries = [entry for entry in batch if entry is not None]
+            if entries and self._commit(entries):
+                self._on_committed(entries)
+        self._connection.close()
+
+    def _commit(self, entries: list[Entry]) -> bool:
+        attempt = 0
+        while True:
+            started = time.perf_counter()
+            try:
+                self._write(entries)
+            except sqlite3.Error as error:
+                self.health.error = str(error)
+                self._rollback()
+                if self._stop.wait(_RETRY_S[min(attempt, len(_RETRY_S) - 1)]):
+                    return False
+                attempt += 1
+                continue
+            self.health.error = ""
+            self.health.commits += 1
+            if len(self.health.commit_s) < 5_000:
+                self.health.commit_s.append(time.perf_counter() - started)
+            return True
+
+    def _rollback(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def _write(self, entries: list[Entry]) -> None:
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany(
+            "INSERT INTO activations VALUES (?, ?, ?, ?, ?)",
+            [(e.seq, e.epoch, e.now_ms, store.pack(e.facts), store.pack(e.commands)) for e in entries],
+        )
+        acks = {boot: n for entry in entries for boot, n in entry.acks}
+        if acks:
+            connection.executemany("INSERT OR REPLACE INTO worker_acks VALUES (?, ?)", list(acks.items()))
+        keys = [row for entry in entries for row in entry.person_keys]
+        if keys:
+            connection.executemany("INSERT OR IGNORE INTO person_keys VALUES (?, ?)", keys)
+        private = [row for entry in entries for row in entry.private]
+        if private:
+            connection.executemany("INSERT OR REPLACE INTO private VALUES (?, ?, ?)", private)
+        for entry in entries:
+            if entry.snapshot is not None:
+                connection.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)", entry.snapshot)
+                connection.execute(
+                    "DELETE FROM snapshots WHERE seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT 2)"
+                )
+        connection.execute("COMMIT")

@@ -1,0 +1,139 @@
+"""Taking workers over: what they still tell, what they hold, and what went with those that are gone.
+
+The live call wins over the log. Facts that the worker still held are dealt with first, in order; then
+its inventory is compared with the book:
+
+    log says            the worker has                   then
+    any state           no caller leg                    the interaction ended
+    ringing             no agent leg                     the offer failed, the contact keeps its place
+    ringing             both, joined                     answered
+    talking             no agent leg                     the agent was lost, the contact waits again
+    in a flow           the caller                       the flow resumes at its node
+    waiting             the caller, no music             music
+    nothing             a caller tagged with a place     adopted in that place
+    nothing             an agent's leg                   hung up
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from callcenter.kernel import logging
+from callcenter.live import facts as f
+from callcenter.live.book import IN_FLOW, RINGING, TALKING, WAITING, WRAPPING, Interaction
+from callcenter.live.host import Host
+from callcenter.live.offers import Offers
+from callcenter.live.recordings import RecordingMerger
+from callcenter.live.voice_desk import VoiceDesk, ending
+from channels.base import VoiceCommands
+from routing import facts as rf
+
+log = logging.get("adoption")
+
+
+class Adoption:
+    def __init__(
+        self,
+        host: Host,
+        voice: VoiceCommands,
+        desk: VoiceDesk,
+        offers: Offers,
+        recordings: RecordingMerger,
+        acknowledged: Callable[[str], int],
+        superseded: Callable[[int], None],
+    ) -> None:
+        self._host, self._voice, self._desk = host, voice, desk
+        self._offers, self._recordings = offers, recordings
+        self._acknowledged = acknowledged
+        self.superseded = superseded
+        self.worker_fact = desk.worker_fact
+        self.taken: set[str] = set()
+
+    def worker_taken(self, boot: str, welcome: dict[str, Any]) -> None:
+        first = boot not in self.taken
+        self.taken.add(boot)
+        if first:
+            self._desk.known(boot, self._acknowledged(boot))
+        legs = {row["leg"]: row for row in welcome["inventory"]}
+        for fact in welcome["facts"]:
+            self._desk.worker_fact(boot, fact)
+        self._host.submit(f.WorkerTaken(boot, welcome["slot"], len(legs), len(welcome["facts"])))
+        for interaction in list(self._host.book.interactions.values()):
+            if interaction.worker == boot and interaction.state != WRAPPING:
+                self._compare(interaction, legs, resume=first)
+        for row in legs.values():
+            if self._host.book.of_leg(row["leg"]) is None:
+                self._unknown_leg(boot, row)
+        self._offers.dial_again({row["tag"].get("offer", "") for row in legs.values()})
+
+    def worker_lost(self, boot: str) -> None:
+        """Every leg of that process is gone: its calls are cut off, its agents are free."""
+        self.taken.discard(boot)
+        self._desk.forget(boot)
+        at_ms = self._host.clock.now_ms()
+        facts: list[Any] = [f.WorkerLost(boot, at_ms)]
+        for interaction in list(self._host.book.interactions.values()):
+            if interaction.worker != boot:
+                continue
+            if len(interaction.recording) == 2:
+                self._recordings.stopped(interaction.id, *interaction.recording)
+            if interaction.state != WRAPPING:
+                if self._desk.flows is not None:
+                    self._desk.flows.stop(interaction.id)
+                facts.extend(ending(interaction, "worker_lost", "worker", at_ms))
+        self._host.submit(*facts)
+
+    def give_up_missing(self) -> None:
+        """Some time after a start: boots that the journal knows and nobody answers for are lost."""
+        boots = {i.worker for i in self._host.book.interactions.values() if i.state != WRAPPING}
+        for boot in sorted(boots - self.taken):
+            self.worker_lost(boot)
+        self._recordings.pick_up(bool(self.taken))
+
+    def _compare(self, interaction: Interaction, legs: dict[str, Any], resume: bool) -> None:
+        at_ms = self._host.clock.now_ms()
+        caller = legs.get(interaction.leg)
+        if caller is None:
+            self._host.submit(*ending(interaction, "gone", "system", at_ms))
+            return
+        joined = caller["peer"] is not None and caller["peer"] == interaction.agent_leg
+        if interaction.state == RINGING and interaction.agent_leg:
+            if joined:
+                self._offers.connected(interaction, interaction.agent_leg, at_ms)
+            elif interaction.agent_leg not in legs:
+                self._offers.gone(interaction, at_ms)
+        elif interaction.state == TALKING and not joined:
+            self._host.submit(
+                f.AgentLost(interaction.id, interaction.agent, at_ms), rf.ContactRequeued(interaction.contact, at_ms)
+            )
+        if interaction.state == IN_FLOW and resume and self._desk.flows is not None:
+            self._desk.flows.resume(interaction, caller["play"] or "")
+        elif interaction.state in (WAITING, RINGING) and not caller["music"] and caller["peer"] is None:
+            self._voice.command(interaction.worker, "music", interaction.leg)
+
+    def _unknown_leg(self, boot: str, row: dict[str, Any]) -> None:
+        tag, leg = row["tag"], row["leg"]
+        at_ms = self._host.clock.now_ms()
+        if tag.get("role") != "caller" or "interaction" not in tag:
+            log.info("leg_orphaned", boot=boot, leg=leg)
+            self._voice.command(boot, "hangup", leg, why="orphaned")
+            return
+        log.warning("leg_adopted", boot=boot, leg=leg, interaction=tag["interaction"])
+        interaction, arrived_ms = tag["interaction"], tag.get("arrived_at_ms", row["since_ms"])
+        started = f.InteractionStarted(
+            interaction, "voice", "in", tag.get("number", ""), boot, leg, "", min(row["since_ms"], at_ms)
+        )
+        adopted = f.LegAdopted(interaction, boot, leg, "caller", at_ms)
+        if "contact" in tag:
+            self._host.submit(
+                started, adopted,
+                f.InteractionQueued(interaction, tag["contact"], tag["queue"], arrived_ms),
+                rf.ContactAdopted(tag["contact"], tag["queue"], arrived_ms, tag["deadline_ms"]),
+            )
+            self._voice.command(boot, "music", leg)
+        else:
+            self._host.submit(started, adopted)
+            live = self._host.book.interactions.get(interaction)
+            if live is not None:
+                self._desk.broken(live)

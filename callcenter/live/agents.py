@@ -1,0 +1,67 @@
+"""What people at the seats say: ready, not ready, this is what the call was about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from callcenter.directory.people import User
+from callcenter.kernel.errors import NotAllowed
+from callcenter.live.facts import WrapUpSaved
+from callcenter.live.host import Host
+from routing import facts as rf
+from routing.state import LOGGED_OUT, WRAP_UP
+
+NOT_READY_REASONS = ("break", "meal", "training", "meeting", "other")
+NOTE_LIMIT = 2_000
+
+
+class AgentDesk:
+    def __init__(self, host: Host, agents: Mapping[str, User], codes: Callable[[], set[str]]) -> None:
+        self._host, self._agents, self._codes = host, agents, codes
+
+    def start_of_day(self) -> None:
+        """After a start: those who are ready from the start, unless the journal knows better."""
+        for login, user in self._agents.items():
+            view = self._host.engine.agent_view(login)
+            if user.ready_at_start and view is not None and view.state == LOGGED_OUT:
+                self._host.submit(rf.AgentReady(login))
+
+    def end_of_day(self) -> None:
+        """The whole centre stops: nobody is left ready for calls that cannot come."""
+        facts = [rf.AgentLoggedOut(view.id) for view in self._host.engine.agent_views() if view.state != LOGGED_OUT]
+        if facts:
+            self._host.submit(*facts)
+
+    def log_in(self, agent: str) -> None:
+        view = self._host.engine.agent_view(agent)
+        if view is not None and view.state == LOGGED_OUT:
+            self._host.submit(rf.AgentLoggedIn(agent))
+
+    def log_out(self, agent: str) -> None:
+        self._host.submit(rf.AgentLoggedOut(agent))
+
+    def ready(self, agent: str) -> None:
+        self._host.submit(rf.AgentReady(agent))
+
+    def not_ready(self, agent: str, reason: str) -> None:
+        """Raises NotAllowed for a reason that is none."""
+        if reason not in NOT_READY_REASONS:
+            raise NotAllowed("unknown_reason")
+        self._host.submit(rf.AgentNotReady(agent, reason))
+
+    def wrap_up(self, agent: str, interaction: str, code: str, note: str, party_ref: str) -> None:
+        """Save the form; the agent is free from then on. Raises NotAllowed for an unknown code."""
+        if code not in self._codes():
+            raise NotAllowed("unknown_code")
+        note_ref = ""
+        if note.strip():
+            person = self._host.private.person_of(self._host.private.get(party_ref) or interaction)
+            note_ref = self._host.private.put(person, f"{interaction}.note", note.strip()[:NOTE_LIMIT])
+        now_ms = self._host.clock.now_ms()
+        saved = WrapUpSaved(interaction, agent, code, note_ref, now_ms)
+        view = self._host.engine.agent_view(agent)
+        live = self._host.book.interactions.get(interaction)
+        if view is not None and view.state == WRAP_UP and live is not None and view.contact == live.contact:
+            self._host.submit(saved, rf.WrapUpEnded(agent, now_ms))
+        else:
+            self._host.submit(saved)

@@ -1,0 +1,207 @@
+"""The book of live interactions: a fold over facts and nothing else, so a new core that reads the
+journal holds the same book."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from callcenter.live import facts as f
+
+IN_FLOW, WAITING, RINGING, TALKING, WRAPPING = "flow", "waiting", "ringing", "talking", "wrapping"
+
+
+@dataclass(slots=True)
+class Interaction:
+    id: str
+    medium: str
+    number: str
+    worker: str
+    leg: str
+    party_ref: str
+    arrived_at_ms: int
+    state: str = IN_FLOW
+    customer: int = 0
+    flow: str = ""
+    node: str = ""
+    language: str = "zh"
+    tries: int = 0
+    vars_ref: str = ""
+    path: list[str] = field(default_factory=list)
+    contact: str = ""
+    queue: str = ""
+    queued_at_ms: int = 0
+    offer: str = ""
+    agent: str = ""
+    agent_leg: str = ""
+    answered_at_ms: int = 0
+    recording: list[str] = field(default_factory=list)
+    """the two unmerged files while a recording runs or waits for its merge"""
+
+
+class Book:
+    def __init__(self) -> None:
+        self.interactions: dict[str, Interaction] = {}
+        self.by_leg: dict[str, str] = {}
+        self.by_contact: dict[str, str] = {}
+        self.by_offer: dict[str, str] = {}
+        self._apply: dict[type, Callable[[Any], None]] = {
+            f.InteractionStarted: self._started,
+            f.CustomerMatched: lambda fact: self._set(fact, customer=fact.customer),
+            f.FlowMoved: self._moved,
+            f.InteractionQueued: self._queued,
+            f.AgentDialled: self._dialled,
+            f.OfferEnded: self._offer_ended,
+            f.InteractionAnswered: self._answered,
+            f.AgentLost: self._agent_lost,
+            f.RecordingStarted: lambda fact: self._set(fact, recording=[fact.caller_file, fact.agent_file]),
+            f.RecordingSaved: lambda fact: self._set(fact, recording=[]),
+            f.RecordingFailed: lambda fact: self._set(fact, recording=[]),
+            f.InteractionEnded: self._ended,
+            f.WrapUpSaved: lambda fact: self.close(fact.interaction),
+            f.LegAdopted: self._adopted,
+        }
+
+    def apply(self, fact: object) -> None:
+        """Facts of kinds that the book does not know, and of interactions it no longer holds, pass by."""
+        handler = self._apply.get(type(fact))
+        if handler is not None:
+            handler(fact)
+
+    def of_leg(self, leg: str) -> Interaction | None:
+        return self.interactions.get(self.by_leg.get(leg, ""))
+
+    def of_contact(self, contact: str) -> Interaction | None:
+        return self.interactions.get(self.by_contact.get(contact, ""))
+
+    def of_offer(self, offer: str) -> Interaction | None:
+        return self.interactions.get(self.by_offer.get(offer, ""))
+
+    def of_agent(self, agent: str) -> list[Interaction]:
+        """Ringing, talking or wrapping with this agent; oldest first."""
+        return [i for i in self.interactions.values() if i.agent == agent]
+
+    def apply_command(self, command: dict[str, Any]) -> None:
+        """Of the engine's commands only the end of an agent's wrap-up closes anything."""
+        if command["k"] == "AgentChanged" and command["state"] != "wrap_up":
+            for interaction in self.of_agent(command["agent"]):
+                self.close(interaction.id)
+
+    def close(self, interaction: str) -> None:
+        """Nothing more will happen to it: the wrap-up is saved or its time is over."""
+        found = self.interactions.get(interaction)
+        if found is None or found.state != WRAPPING:
+            return
+        found.agent = ""
+        if not found.recording:
+            self._drop(found)
+
+    def snapshot(self) -> list[dict[str, Any]]:
+        return [asdict(interaction) for interaction in self.interactions.values()]
+
+    def restore(self, rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            interaction = Interaction(**row)
+            self.interactions[interaction.id] = interaction
+            for leg in (interaction.leg, interaction.agent_leg):
+                if leg:
+                    self.by_leg[leg] = interaction.id
+            if interaction.contact:
+                self.by_contact[interaction.contact] = interaction.id
+            if interaction.offer:
+                self.by_offer[interaction.offer] = interaction.id
+
+    def _set(self, fact: Any, **changes: Any) -> None:
+        interaction = self.interactions.get(fact.interaction)
+        if interaction is None:
+            return
+        for name, value in changes.items():
+            setattr(interaction, name, value)
+        if interaction.state == WRAPPING and not interaction.recording and not interaction.agent:
+            self._drop(interaction)
+
+    def _started(self, fact: f.InteractionStarted) -> None:
+        self.interactions[fact.interaction] = Interaction(
+            fact.interaction, fact.medium, fact.number, fact.worker, fact.leg, fact.party_ref, fact.occurred_at_ms
+        )
+        self.by_leg[fact.leg] = fact.interaction
+
+    def _moved(self, fact: f.FlowMoved) -> None:
+        interaction = self.interactions.get(fact.interaction)
+        if interaction is None:
+            return
+        interaction.flow, interaction.node = fact.flow, fact.node
+        interaction.language, interaction.tries = fact.language, fact.tries
+        interaction.vars_ref = fact.vars_ref or interaction.vars_ref
+        if interaction.state == WAITING:
+            self.by_contact.pop(interaction.contact, None)
+            interaction.state, interaction.contact, interaction.queue = IN_FLOW, "", ""
+        if not interaction.path or interaction.path[-1] != fact.node:
+            interaction.path.append(fact.node)
+
+    def _queued(self, fact: f.InteractionQueued) -> None:
+        interaction = self.interactions.get(fact.interaction)
+        if interaction is not None:
+            interaction.state, interaction.contact, interaction.queue = WAITING, fact.contact, fact.queue
+            interaction.queued_at_ms = fact.occurred_at_ms
+            self.by_contact[fact.contact] = interaction.id
+
+    def _dialled(self, fact: f.AgentDialled) -> None:
+        interaction = self.interactions.get(fact.interaction)
+        if interaction is not None:
+            self._forget_offer(interaction)
+            interaction.state, interaction.offer = RINGING, fact.offer
+            interaction.agent, interaction.agent_leg = fact.agent, fact.leg
+            self.by_offer[fact.offer] = interaction.id
+            if fact.leg:
+                self.by_leg[fact.leg] = interaction.id
+
+    def _offer_ended(self, fact: f.OfferEnded) -> None:
+        interaction = self.interactions.get(fact.interaction)
+        if interaction is not None and interaction.offer == fact.offer:
+            self._forget_offer(interaction)
+            interaction.state = WAITING
+
+    def _answered(self, fact: f.InteractionAnswered) -> None:
+        interaction = self.interactions.get(fact.interaction)
+        if interaction is not None:
+            interaction.state, interaction.agent, interaction.agent_leg = TALKING, fact.agent, fact.leg
+            interaction.offer = fact.offer
+            interaction.answered_at_ms = interaction.answered_at_ms or fact.occurred_at_ms
+            self.by_leg[fact.leg] = interaction.id
+
+    def _agent_lost(self, fact: f.AgentLost) -> None:
+        interaction = self.interactions.get(fact.interaction)
+        if interaction is not None:
+            self._forget_offer(interaction)
+            interaction.state = WAITING
+
+    def _adopted(self, fact: f.LegAdopted) -> None:
+        interaction = self.interactions.get(fact.interaction)
+        if interaction is not None:
+            self.by_leg[fact.leg] = interaction.id
+
+    def _ended(self, fact: f.InteractionEnded) -> None:
+        interaction = self.interactions.get(fact.interaction)
+        if interaction is None:
+            return
+        talked = interaction.state == TALKING
+        if not talked:
+            self._forget_offer(interaction)
+        for leg in (interaction.leg, interaction.agent_leg):
+            self.by_leg.pop(leg, None)
+        self.by_offer.pop(interaction.offer, None)
+        self.by_contact.pop(interaction.contact, None)
+        interaction.state = WRAPPING
+        if not interaction.agent and not interaction.recording:
+            self._drop(interaction)
+
+    def _forget_offer(self, interaction: Interaction) -> None:
+        self.by_offer.pop(interaction.offer, None)
+        if interaction.agent_leg != interaction.leg:
+            self.by_leg.pop(interaction.agent_leg, None)
+        interaction.offer = interaction.agent = interaction.agent_leg = ""
+
+    def _drop(self, interaction: Interaction) -> None:
+        del self.interactions[interaction.id]

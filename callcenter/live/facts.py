@@ -1,0 +1,207 @@
+"""Facts about interactions, in the past tense, as the journal keeps them beside the routing facts.
+
+Ids, codes and times only; `*_ref` points to personal data in the private store. `occurred_at_ms` is
+when it happened at the edge, which may lie before the activation (the core was away).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from callcenter.kernel.codec import FactCodec
+
+ROOT_ORG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class InteractionStarted:
+    interaction: str
+    medium: str
+    direction: str
+    number: str
+    """the number of ours that was called"""
+    worker: str
+    """boot id of the worker that holds its legs"""
+    leg: str
+    party_ref: str
+    occurred_at_ms: int
+    org_id: int = ROOT_ORG
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerMatched:
+    interaction: str
+    customer: int
+
+
+@dataclass(frozen=True, slots=True)
+class FlowMoved:
+    """Where the flow stands now; an interaction resumes here."""
+
+    interaction: str
+    flow: str
+    node: str
+    language: str
+    tries: int
+    vars_ref: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InteractionQueued:
+    interaction: str
+    contact: str
+    queue: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentDialled:
+    interaction: str
+    contact: str
+    offer: str
+    agent: str
+    leg: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class OfferEnded:
+    """An offer came to nothing; the interaction waits again."""
+
+    interaction: str
+    offer: str
+    agent: str
+    cause: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class InteractionAnswered:
+    interaction: str
+    contact: str
+    offer: str
+    agent: str
+    leg: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentLost:
+    """The agent's leg vanished while the customer stayed; the interaction waits again."""
+
+    interaction: str
+    agent: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingStarted:
+    interaction: str
+    caller_file: str
+    agent_file: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingSaved:
+    interaction: str
+    file: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFailed:
+    interaction: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class InteractionEnded:
+    """outcome: answered, abandoned (while queued), served (by the flow), left_in_flow, closed,
+    overflowed, cut_off. by: caller, agent, system, worker."""
+
+    interaction: str
+    outcome: str
+    cause: str
+    by: str
+    occurred_at_ms: int
+    queue: str = ""
+    queued_at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LegClosed:
+    """One leg of the interaction is gone; quality figures of its audio (packets, microseconds)."""
+
+    interaction: str
+    leg: str
+    role: str
+    code: int
+    cause: str
+    by: str
+    occurred_at_ms: int
+    codec: str = ""
+    rx: int = 0
+    rx_lost: int = 0
+    tx: int = 0
+    tx_lost: int = 0
+    jitter_us: int = 0
+    rtt_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WrapUpSaved:
+    interaction: str
+    agent: str
+    code: str
+    note_ref: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerTaken:
+    """A worker's inventory was taken over: how many legs stood, how many facts it still held."""
+
+    worker: str
+    slot: int
+    legs: int
+    facts: int
+
+
+@dataclass(frozen=True, slots=True)
+class LegAdopted:
+    """A live leg that the log did not know was taken over by its tag."""
+
+    interaction: str
+    worker: str
+    leg: str
+    role: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLost:
+    worker: str
+    occurred_at_ms: int
+
+
+LIVE_KINDS = (
+    InteractionStarted,
+    CustomerMatched,
+    FlowMoved,
+    InteractionQueued,
+    AgentDialled,
+    OfferEnded,
+    InteractionAnswered,
+    AgentLost,
+    RecordingStarted,
+    RecordingSaved,
+    RecordingFailed,
+    InteractionEnded,
+    LegClosed,
+    WrapUpSaved,
+    WorkerTaken,
+    LegAdopted,
+    WorkerLost,
+)
+CODEC = FactCodec(LIVE_KINDS)

@@ -1,0 +1,242 @@
+"""Runs flows on calls: interpreter's verbs to the voice worker, keys and silences back to the
+interpreter. Where a call stands is a fact, so a new core goes on at the same node."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from callcenter.kernel import logging
+from callcenter.kernel.schedule import Handle, Scheduler
+from callcenter.live.book import Interaction
+from callcenter.live.facts import FlowMoved
+from callcenter.live.host import Host
+from channels.base import VoiceCommands
+from ivr_flows import interpreter as iv
+from ivr_flows.schema import Flow
+
+log = logging.get("flow")
+
+
+class Speaker(Protocol):
+    def prepare(self, words: tuple[iv.Words, ...], ready: Callable[[list[str]], None]) -> None: ...
+
+
+class Lookups(Protocol):
+    def ask(
+        self,
+        interaction: Interaction,
+        name: str,
+        args: Mapping[str, str],
+        answer: Callable[[Mapping[str, Any] | None], None],
+    ) -> None:
+        """Call `answer` once, on the loop: with the result, or None where it cannot be had."""
+        ...
+
+
+class FlowEnds(Protocol):
+    """What a flow hands over to."""
+
+    def enqueue(self, interaction: Interaction, queue: str) -> None: ...
+
+    def finish(self, interaction: Interaction, outcome: str) -> None: ...
+
+    def broken(self, interaction: Interaction) -> None: ...
+
+
+@dataclass
+class _Run:
+    interaction: Interaction
+    flow: Flow
+    state: iv.State
+    keys: str = ""
+    play: str = ""
+    speaking_to_the_end: bool = False
+    listen: iv.Listen | None = None
+    timer: Handle | None = None
+    turn: int = 0
+    """counts steps: an answer to an earlier question is not taken for the present one"""
+    vars_text: str = field(default="{}")
+
+
+class FlowRunner:
+    def __init__(
+        self,
+        host: Host,
+        scheduler: Scheduler,
+        voice: VoiceCommands,
+        speech: Speaker,
+        lookups: Lookups,
+        flows: dict[str, Flow],
+        ends: FlowEnds,
+    ) -> None:
+        self._host, self._scheduler, self._voice = host, scheduler, voice
+        self._speech, self._lookups, self._flows, self._ends = speech, lookups, flows, ends
+        self._runs: dict[str, _Run] = {}
+        self._plays = itertools.count(1)
+        self.errors = 0
+
+    def start(self, interaction: Interaction, flow: str, language: str, variables: Mapping[str, Any]) -> None:
+        definition = self._flows[flow]
+        self._open(interaction, definition, lambda: iv.begin(definition, variables, language))
+
+    def resume(self, interaction: Interaction, playing: str) -> None:
+        """Go on where the journal says. `playing`: the prompt that the worker still plays, or "": then
+        the node's words are said again."""
+        definition = self._flows.get(interaction.flow)
+        if definition is None:
+            self._ends.broken(interaction)
+            return
+        text = self._host.private.get(interaction.vars_ref) or "{}"
+        state = iv.State(interaction.node, interaction.language, interaction.tries, json.loads(text))
+        self._open(interaction, definition, lambda: iv.resume(definition, state), playing)
+
+    def key(self, interaction: str, digit: str) -> None:
+        run = self._runs.get(interaction)
+        if run is None:
+            return
+        run.keys += digit
+        if run.listen is not None:
+            self._take_keys(run, run.listen)
+
+    def played(self, interaction: str, play: str) -> None:
+        run = self._runs.get(interaction)
+        if run is None or run.play != play:
+            return
+        run.play = ""
+        if run.speaking_to_the_end:
+            self._step(run, iv.Said())
+        elif run.listen is not None and run.timer is None:
+            self._arm(run, run.listen.timeout_ms)
+
+    def refused(self, interaction: str, reason: str) -> None:
+        """The queue did not take the contact."""
+        run = self._runs.get(interaction)
+        if run is not None:
+            self._step(run, iv.Refused(reason))
+
+    def stop(self, interaction: str) -> None:
+        run = self._runs.pop(interaction, None)
+        if run is not None:
+            self._disarm(run)
+
+    def _open(
+        self, interaction: Interaction, flow: Flow, first: Callable[[], iv.Step], playing: str = ""
+    ) -> None:
+        try:
+            step = first()
+        except iv.FlowError as error:
+            self._broken(interaction, error)
+            return
+        run = _Run(interaction, flow, step.state)
+        self._runs[interaction.id] = run
+        self._perform(run, step, playing)
+
+    def _step(self, run: _Run, given: iv.Input) -> None:
+        self._disarm(run)
+        run.listen, run.play, run.speaking_to_the_end = None, "", False
+        try:
+            step = iv.step(run.flow, run.state, given)
+        except iv.FlowError as error:
+            self._broken(run.interaction, error)
+            return
+        run.state = step.state
+        self._perform(run, step)
+
+    def _broken(self, interaction: Interaction, error: iv.FlowError) -> None:
+        self.errors += 1
+        log.error("flow_broken", interaction=interaction.id, flow=interaction.flow, reason=str(error))
+        self.stop(interaction.id)
+        self._ends.broken(interaction)
+
+    def _perform(self, run: _Run, step: iv.Step, playing: str = "") -> None:
+        run.turn += 1
+        self._note(run)
+        for verb in step.verbs:
+            if isinstance(verb, iv.Speak):
+                self._speak(run, verb, playing)
+            elif isinstance(verb, iv.Listen):
+                self._listen(run, verb)
+            elif isinstance(verb, iv.Ask):
+                self._ask(run, verb)
+            elif isinstance(verb, iv.Enqueue):
+                self._ends.enqueue(run.interaction, verb.queue)
+            else:
+                self.stop(run.interaction.id)
+                self._ends.finish(run.interaction, verb.outcome)
+
+    def _note(self, run: _Run) -> None:
+        interaction, state = run.interaction, run.state
+        text = json.dumps(state.variables, ensure_ascii=False, sort_keys=True)
+        vars_ref = ""
+        if text != run.vars_text:
+            run.vars_text = text
+            person = self._host.private.person_of(self._host.private.get(interaction.party_ref) or interaction.id)
+            vars_ref = self._host.private.put(person, f"{interaction.id}.vars", text)
+        self._host.submit(
+            FlowMoved(interaction.id, run.flow.flow, state.node, state.language, state.tries, vars_ref)
+        )
+
+    def _speak(self, run: _Run, verb: iv.Speak, playing: str) -> None:
+        run.speaking_to_the_end = verb.await_end
+        if playing:
+            run.play = playing
+            return
+        if run.keys and not verb.await_end:
+            return
+        run.play = play = f"p{self._host.epoch}-{next(self._plays)}"
+
+        def ready(files: list[str]) -> None:
+            if run.play != play:
+                return
+            self._voice.command(
+                run.interaction.worker, "play", run.interaction.leg,
+                play=play, files=files, interruptible=verb.interruptible,
+            )
+
+        self._speech.prepare(verb.words, ready)
+
+    def _listen(self, run: _Run, verb: iv.Listen) -> None:
+        run.listen = verb
+        if run.keys:
+            self._take_keys(run, verb)
+        elif not run.play:
+            self._arm(run, verb.timeout_ms)
+
+    def _take_keys(self, run: _Run, listen: iv.Listen) -> None:
+        entered, terminator, rest = run.keys, "", ""
+        if listen.terminator:
+            entered, terminator, rest = run.keys.partition(listen.terminator)
+        if terminator or len(entered) >= listen.max_digits:
+            rest = entered[listen.max_digits :] + rest
+            run.keys = rest
+            self._step(run, iv.Entered(entered[: listen.max_digits]))
+        else:
+            self._arm(run, listen.interdigit_ms)
+
+    def _arm(self, run: _Run, delay_ms: int) -> None:
+        self._disarm(run)
+        run.timer = self._scheduler.after(delay_ms, lambda: self._timed_out(run))
+
+    def _timed_out(self, run: _Run) -> None:
+        run.timer = None
+        entered, run.keys = run.keys, ""
+        self._step(run, iv.Entered(entered) if entered else iv.Silence())
+
+    def _ask(self, run: _Run, verb: iv.Ask) -> None:
+        turn = run.turn
+
+        def answer(result: Mapping[str, Any] | None) -> None:
+            if self._runs.get(run.interaction.id) is run and run.turn == turn:
+                self._step(run, iv.Failed("unavailable") if result is None else iv.Answered(result))
+
+        self._lookups.ask(run.interaction, verb.name, verb.args, answer)
+
+    @staticmethod
+    def _disarm(run: _Run) -> None:
+        if run.timer is not None:
+            run.timer.cancel()
+            run.timer = None

@@ -1,0 +1,209 @@
+"""Offers made real: the engine says who, this rings their phone, and tells the engine how it went.
+
+An offer ends once: bridged, refused, failed, withdrawn. A phone that answers after its offer was
+withdrawn is parted from the caller again; the records hold one ending."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from callcenter.kernel import logging
+from callcenter.kernel.ids import IdFactory
+from callcenter.live import facts as f
+from callcenter.live.book import RINGING, TALKING, Interaction
+from callcenter.live.host import AnyFact, Host
+from channels.base import VoiceCommands
+from channels.voice.translate import DECLINED, offer_cause
+from routing import Command, OfferContact, WithdrawOffer
+from routing import facts as rf
+
+log = logging.get("offers")
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Where and how an agent takes calls."""
+
+    agent: str
+    name: str
+    device: str
+    answer: str
+    """phone: the device rings at once; panel: it is dialled when the offer is accepted there"""
+
+
+class Seats(Protocol):
+    def seat(self, agent: str) -> Seat | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallRules:
+    max_call_s: int
+    record: bool
+    recordings: str
+    """folder for recordings"""
+
+
+class Offers:
+    def __init__(
+        self, host: Host, voice: VoiceCommands, seats: Seats, ids: IdFactory, rules: CallRules, address: str
+    ) -> None:
+        self._host, self._voice, self._seats, self._ids, self._rules = host, voice, seats, ids, rules
+        self._address = address
+        host.listeners.append(self._heard)
+
+    def accept(self, agent: str, offer: str) -> bool:
+        """The agent takes an offer at the panel; False where it is no longer theirs to take."""
+        interaction = self._theirs(agent, offer)
+        if interaction is None:
+            return False
+        if not interaction.agent_leg:
+            self._dial(interaction, offer, agent, accepted=True)
+        return True
+
+    def decline(self, agent: str, offer: str) -> bool:
+        interaction = self._theirs(agent, offer)
+        if interaction is None:
+            return False
+        self._stop_ringing(interaction)
+        self._end(interaction, rf.OfferDeclined(offer, self._host.clock.now_ms()), DECLINED)
+        return True
+
+    def connected(self, interaction: Interaction, leg: str, at_ms: int) -> None:
+        """The worker joined caller and agent."""
+        contact = self._host.engine.contact_view(interaction.contact)
+        open_offer = contact is not None and contact.offer and contact.offer == interaction.offer
+        if interaction.state == RINGING and interaction.agent_leg == leg and open_offer:
+            self._host.submit(
+                rf.OfferAnswered(interaction.offer, at_ms),
+                f.InteractionAnswered(
+                    interaction.id, interaction.contact, interaction.offer, interaction.agent, leg, at_ms
+                ),
+            )
+        elif not (interaction.state == TALKING and interaction.agent_leg == leg):
+            log.info("late_answer", interaction=interaction.id, leg=leg)
+            self._voice.command(interaction.worker, "unbridge", interaction.leg)
+            self._voice.command(interaction.worker, "hangup", leg, why="withdrawn")
+            self._voice.command(interaction.worker, "music", interaction.leg)
+
+    def leg_ended(self, interaction: Interaction, fact: dict[str, Any], at_ms: int) -> None:
+        """The agent's leg is gone."""
+        if interaction.state == RINGING:
+            self._not_taken(interaction, fact, at_ms)
+        elif interaction.state == TALKING and fact["lost"]:
+            agent = interaction.agent
+            self._host.submit(
+                f.AgentLost(interaction.id, agent, at_ms),
+                rf.ContactRequeued(interaction.contact, at_ms),
+            )
+        elif interaction.state == TALKING:
+            self._host.submit(
+                f.InteractionEnded(interaction.id, "answered", fact["why"] or "normal", "agent", at_ms),
+                rf.ContactEnded(interaction.contact, at_ms),
+            )
+
+    def dial_again(self, offers: set[str]) -> None:
+        """After a restart: offers that the engine holds and nobody rings for yet."""
+        for offer in self._host.engine.offer_views():
+            if offer.id not in offers and self._host.book.of_offer(offer.id) is None:
+                interaction = self._host.book.of_contact(offer.contact)
+                if interaction is not None:
+                    self._present(interaction, offer.id, offer.agent)
+
+    def gone(self, interaction: Interaction, at_ms: int) -> None:
+        """The leg that was to ring is not there (lost with the core's last moments)."""
+        self._end(interaction, rf.OfferFailed(interaction.offer, at_ms, "error"), "error")
+
+    def _heard(self, _facts: Sequence[AnyFact], commands: Sequence[Command]) -> None:
+        for command in commands:
+            if isinstance(command, OfferContact):
+                interaction = self._host.book.of_contact(command.contact)
+                if interaction is not None:
+                    self._present(interaction, command.offer, command.agent)
+            elif isinstance(command, WithdrawOffer):
+                interaction = self._host.book.of_offer(command.offer)
+                if interaction is not None:
+                    self._withdraw(interaction, command)
+
+    def _present(self, interaction: Interaction, offer: str, agent: str) -> None:
+        seat = self._seats.seat(agent)
+        if seat is not None and seat.answer == "panel":
+            at_ms = self._host.clock.now_ms()
+            self._host.submit(f.AgentDialled(interaction.id, interaction.contact, offer, agent, "", at_ms))
+        else:
+            self._dial(interaction, offer, agent, accepted=False)
+
+    def _dial(self, interaction: Interaction, offer: str, agent: str, accepted: bool) -> None:
+        seat = self._seats.seat(agent)
+        at_ms = self._host.clock.now_ms()
+        leg = self._ids.next("l")
+        self._host.submit(f.AgentDialled(interaction.id, interaction.contact, offer, agent, leg, at_ms))
+        view = next((view for view in self._host.engine.offer_views() if view.id == offer), None)
+        left_ms = view.expires_at_ms - at_ms if view else 20_000
+        self._voice.command(
+            interaction.worker, "dial", leg,
+            uri=seat.device if seat else "sip:nobody@127.0.0.1:9",
+            headers=self._headers(interaction, accepted),
+            ring_s=max(1, -(-left_ms // 1000)) + 2,
+            max_s=self._rules.max_call_s,
+            tag={"interaction": interaction.id, "contact": interaction.contact, "role": "agent",
+                 "agent": agent, "offer": offer},
+            on_answer={"bridge": interaction.leg, "record": self._recording(interaction)},
+            then={"on_peer_gone": "hangup", "on_peer_lost": "hangup"},
+        )
+
+    def _headers(self, interaction: Interaction, accepted: bool) -> dict[str, str]:
+        headers = {"X-Interaction": interaction.id}
+        caller = self._host.private.get(interaction.party_ref)
+        user = "".join(c for c in caller if c.isalnum() or c in "+-_.")
+        if user:
+            headers["P-Asserted-Identity"] = f"<sip:{user}@{self._address.rpartition(':')[0]}>"
+        if accepted:
+            headers["Call-Info"] = f"<sip:{self._address}>;answer-after=0"
+            headers["Alert-Info"] = "<http://callcenter.invalid>;info=alert-autoanswer;delay=0"
+        return headers
+
+    def _recording(self, interaction: Interaction) -> dict[str, Any] | None:
+        if not self._rules.record:
+            return None
+        name = f"{interaction.id}-{self._host.clock.now_ms()}"
+        return {"interaction": interaction.id, "folder": self._rules.recordings, "name": name}
+
+    def _withdraw(self, interaction: Interaction, command: WithdrawOffer) -> None:
+        self._stop_ringing(interaction)
+        at_ms = self._host.clock.now_ms()
+        self._host.submit(f.OfferEnded(interaction.id, command.offer, command.agent, command.reason, at_ms))
+
+    def _stop_ringing(self, interaction: Interaction) -> None:
+        if interaction.agent_leg:
+            self._voice.command(
+                interaction.worker, "hangup", interaction.agent_leg, why="withdrawn", unanswered_only=True
+            )
+
+    def _not_taken(self, interaction: Interaction, fact: dict[str, Any], at_ms: int) -> None:
+        why = fact["why"]
+        if why in ("withdrawn", "caller_gone"):
+            return
+        cause = offer_cause(fact["code"], why)
+        if fact["answered_ms"]:
+            cause = "error"
+        end: AnyFact = (
+            rf.OfferDeclined(interaction.offer, at_ms)
+            if cause == DECLINED
+            else rf.OfferFailed(interaction.offer, at_ms, cause)
+        )
+        self._end(interaction, end, cause)
+
+    def _end(self, interaction: Interaction, fact: AnyFact, cause: str) -> None:
+        self._host.submit(
+            f.OfferEnded(interaction.id, interaction.offer, interaction.agent, cause, fact.occurred_at_ms), fact
+        )
+
+    def _theirs(self, agent: str, offer: str) -> Interaction | None:
+        interaction = self._host.book.of_offer(offer)
+        if interaction is None or interaction.agent != agent or interaction.state != RINGING:
+            return None
+        return interaction
+
+

@@ -1,0 +1,257 @@
+"""What comes from the voice workers, turned into facts; calls received and ended."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from callcenter.kernel import logging
+from callcenter.kernel.ids import IdFactory
+from callcenter.live import facts as f
+from callcenter.live.book import IN_FLOW, RINGING, TALKING, WAITING, Interaction
+from callcenter.live.flow_runner import FlowRunner
+from callcenter.live.host import AnyFact, Host
+from callcenter.live.offers import Offers
+from channels.base import VoiceCommands
+from channels.voice.translate import IncomingCall, parse_invite
+from routing import Command, Overflow
+from routing import facts as rf
+
+log = logging.get("calls")
+
+
+class Directory(Protocol):
+    """Which numbers are ours."""
+
+    def flow_of(self, number: str) -> tuple[str, str] | None:
+        """(flow, language) that answers this number; None where it is not ours."""
+        ...
+
+    @property
+    def default_queue(self) -> str: ...
+
+
+class Recordings(Protocol):
+    def stopped(self, interaction: str, caller_file: str, agent_file: str) -> None: ...
+
+
+class Recogniser(Protocol):
+    def recognise(self, interaction: str, caller: str) -> None: ...
+
+
+class VoiceDesk:
+    """Implements the channel's `VoiceEvents` together with `Adoption` (worker taken, worker lost)."""
+
+    def __init__(
+        self,
+        host: Host,
+        voice: VoiceCommands,
+        directory: Directory,
+        ids: IdFactory,
+        offers: Offers,
+        recordings: Recordings,
+        recogniser: Recogniser,
+        region: str,
+        max_call_s: int,
+    ) -> None:
+        self._host, self._voice, self._directory, self._ids = host, voice, directory, ids
+        self._offers, self._recordings, self._recogniser = offers, recordings, recogniser
+        self._region, self._max_call_s = region, max_call_s
+        self.flows: FlowRunner | None = None
+        self.counts: Counter[str] = Counter()
+        self._seen: dict[str, int] = {}
+        self._unsaved_acks: dict[str, int] = {}
+        host.take_acks = self._take_acks
+        host.listeners.append(self._heard)
+        self._handlers: dict[str, Callable[[str, dict[str, Any]], None]] = {
+            "incoming": self._incoming,
+            "bridged": self._bridged,
+            "ended": self._ended,
+            "key": self._key,
+            "played": self._played,
+            "recording": self._recording,
+            "recorded": self._recorded,
+            "refused": lambda _boot, fact: self._count(f"refused_{fact['reason']}"),
+            "failed": self._failed,
+        }
+
+    # --- facts of workers ------------------------------------------------------------------------
+
+    def worker_fact(self, boot: str, fact: dict[str, Any]) -> None:
+        """Each fact of a boot is dealt with once; its number is committed with the next activation."""
+        if fact["n"] <= self._seen.get(boot, 0):
+            return
+        self._seen[boot] = self._unsaved_acks[boot] = fact["n"]
+        handler = self._handlers.get(fact["kind"])
+        if handler is not None:
+            handler(boot, fact)
+
+    def known(self, boot: str, n: int) -> None:
+        """Facts of this boot up to `n` were committed by an earlier core."""
+        self._seen[boot] = max(n, self._seen.get(boot, 0))
+
+    def forget(self, boot: str) -> None:
+        self._seen.pop(boot, None)
+        self._unsaved_acks.pop(boot, None)
+
+    def _take_acks(self) -> tuple[tuple[str, int], ...]:
+        taken, self._unsaved_acks = tuple(self._unsaved_acks.items()), {}
+        return taken
+
+    def _incoming(self, boot: str, fact: dict[str, Any]) -> None:
+        call = parse_invite(fact["message"], self._region)
+        target = self._directory.flow_of(call.called)
+        if target is None:
+            self._count("unknown_number")
+            self._voice.command(boot, "reject", fact["leg"], code=404)
+            return
+        interaction = self._ids.next("i")
+        party_ref = ""
+        if call.caller:
+            person = self._host.private.person_of(call.caller)
+            party_ref = self._host.private.put(person, f"{interaction}.party", call.caller)
+        self._host.submit(
+            f.InteractionStarted(
+                interaction, "voice", "in", call.called, boot, fact["leg"], party_ref, self._when(fact)
+            )
+        )
+        self._voice.command(boot, "tag", fact["leg"], tag={"interaction": interaction, "role": "caller",
+                                                           "number": call.called})
+        self._voice.command(boot, "answer", fact["leg"], max_s=self._max_call_s)
+        self._start_flow(interaction, call, target)
+
+    def _start_flow(self, interaction: str, call: IncomingCall, target: tuple[str, str]) -> None:
+        if call.caller:
+            self._recogniser.recognise(interaction, call.caller)
+        live = self._host.book.interactions.get(interaction)
+        if live is not None and self.flows is not None:
+            flow, language = target
+            self.flows.start(live, flow, language, {"number": call.called})
+
+    def _key(self, _boot: str, fact: dict[str, Any]) -> None:
+        interaction = self._host.book.of_leg(fact["leg"])
+        if interaction is not None and fact["leg"] == interaction.leg and self.flows is not None:
+            self.flows.key(interaction.id, fact["digit"])
+
+    def _played(self, _boot: str, fact: dict[str, Any]) -> None:
+        interaction = self._host.book.of_leg(fact["leg"])
+        if interaction is not None and self.flows is not None:
+            self.flows.played(interaction.id, fact["play"])
+
+    def _bridged(self, boot: str, fact: dict[str, Any]) -> None:
+        interaction = self._host.book.of_leg(fact["leg"])
+        if interaction is not None:
+            self._offers.connected(interaction, fact["other"], self._when(fact))
+        else:
+            self._voice.command(boot, "hangup", fact["other"], why="withdrawn")
+
+    def _ended(self, _boot: str, fact: dict[str, Any]) -> None:
+        leg, at_ms = fact["leg"], self._when(fact)
+        interaction = self._host.book.of_leg(leg)
+        self._note_leg(fact, at_ms)
+        if interaction is None:
+            return
+        if leg == interaction.leg:
+            self._caller_gone(interaction, fact, at_ms)
+        elif leg == interaction.agent_leg:
+            self._offers.leg_ended(interaction, fact, at_ms)
+
+    def _note_leg(self, fact: dict[str, Any], at_ms: int) -> None:
+        tag = fact.get("tag") or {}
+        if "interaction" not in tag:
+            return
+        cause = fact["why"] or fact["reason"] or "normal"
+        stats = fact.get("stats") or {}
+        self._host.submit(
+            f.LegClosed(
+                tag["interaction"], fact["leg"], tag.get("role", ""), fact["code"], cause, fact["by"], at_ms, **stats
+            )
+        )
+
+    def _caller_gone(self, interaction: Interaction, fact: dict[str, Any], at_ms: int) -> None:
+        if self.flows is not None:
+            self.flows.stop(interaction.id)
+        cause = fact["why"] or ("lost" if fact["lost"] else "normal")
+        by = "caller" if fact["by"] == "remote" else "system"
+        self._host.submit(*ending(interaction, cause, by, at_ms))
+
+    def _recording(self, _boot: str, fact: dict[str, Any]) -> None:
+        self._host.submit(
+            f.RecordingStarted(fact["interaction"], fact["caller_file"], fact["agent_file"], self._when(fact))
+        )
+
+    def _recorded(self, _boot: str, fact: dict[str, Any]) -> None:
+        self._recordings.stopped(fact["interaction"], fact["caller_file"], fact["agent_file"])
+
+    def _failed(self, _boot: str, fact: dict[str, Any]) -> None:
+        self._count(f"failed_{fact['op']}")
+        log.warning("command_failed", leg=fact["leg"], reason=f"{fact['op']}: {fact['reason']}")
+        if fact["op"] == "record":
+            interaction = self._host.book.of_leg(fact["leg"])
+            if interaction is not None:
+                self._host.submit(f.RecordingFailed(interaction.id, fact["reason"]))
+
+    # --- what flows hand over --------------------------------------------------------------------
+
+    def enqueue(self, interaction: Interaction, queue: str) -> None:
+        contact, at_ms = self._ids.next("c"), self._host.clock.now_ms()
+        self._voice.command(interaction.worker, "music", interaction.leg)
+        self._host.submit(
+            f.InteractionQueued(interaction.id, contact, queue, at_ms), rf.ContactArrived(contact, queue, at_ms)
+        )
+
+    def finish(self, interaction: Interaction, outcome: str) -> None:
+        self._voice.command(interaction.worker, "hangup", interaction.leg, why="flow_ended")
+        at_ms = self._host.clock.now_ms()
+        self._host.submit(f.InteractionEnded(interaction.id, outcome, "flow_ended", "system", at_ms))
+
+    def broken(self, interaction: Interaction) -> None:
+        """A flow that fails puts the caller through to a person rather than hanging up."""
+        self.enqueue(interaction, self._directory.default_queue)
+
+    def hang_up(self, interaction: Interaction) -> None:
+        """The agent ends the call; the worker's word that the leg is gone ends the records."""
+        self._voice.command(interaction.worker, "hangup", interaction.agent_leg or interaction.leg, why="agent")
+
+    def _heard(self, facts: Sequence[AnyFact], commands: Sequence[Command]) -> None:
+        for fact in facts:
+            if isinstance(fact, rf.ContactArrived):
+                self._tag_place(fact.contact)
+        for command in commands:
+            if isinstance(command, Overflow):
+                interaction = self._host.book.of_contact(command.contact)
+                if interaction is not None and self.flows is not None:
+                    self._count(f"overflow_{command.reason}")
+                    self.flows.refused(interaction.id, command.reason)
+
+    def _tag_place(self, contact: str) -> None:
+        """The leg itself carries its place, so it survives even a journal whose tail is lost."""
+        interaction = self._host.book.of_contact(contact)
+        view = self._host.engine.contact_view(contact)
+        if interaction is not None and view is not None:
+            place = {"contact": contact, "queue": view.queue, "arrived_at_ms": view.arrived_at_ms,
+                     "deadline_ms": view.deadline_ms}
+            self._voice.command(interaction.worker, "tag", interaction.leg, tag=place)
+
+    def _when(self, fact: dict[str, Any]) -> int:
+        return min(int(fact["at_ms"]), self._host.clock.now_ms())
+
+    def _count(self, what: str) -> None:
+        self.counts[what] += 1
+
+
+def ending(interaction: Interaction, cause: str, by: str, at_ms: int) -> list[AnyFact]:
+    """The facts that end an interaction, whatever state it was in."""
+    outcomes = {IN_FLOW: "left_in_flow", WAITING: "abandoned", RINGING: "abandoned", TALKING: "answered"}
+    outcome = "cut_off" if by == "worker" else outcomes.get(interaction.state, "answered")
+    ended: list[AnyFact] = [
+        f.InteractionEnded(
+            interaction.id, outcome, cause, by, at_ms, interaction.queue, interaction.queued_at_ms
+        )
+    ]
+    if interaction.state == TALKING:
+        ended.append(rf.ContactEnded(interaction.contact, at_ms))
+    elif interaction.contact:
+        ended.append(rf.ContactAbandoned(interaction.contact, at_ms))
+    return ended

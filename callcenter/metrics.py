@@ -1,0 +1,131 @@
+"""/metrics: gauges read when asked, counters and histograms fed as things happen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from callcenter.live import facts as f
+from callcenter.live.host import AnyFact
+from routing import Command, RejectFact
+
+_WAITS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600)
+_FAST = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1)
+SHORT_ABANDON_MS = 5_000
+
+
+class Metrics:
+    """`core` is read for gauges and never changed."""
+
+    def __init__(self, core: Any) -> None:
+        self._core = core
+        self.registry = CollectorRegistry()
+        make = {"registry": self.registry}
+        self.offered = Counter("callcenter_contacts_offered", "Contacts that entered a queue", ["queue"], **make)
+        self.answered = Counter("callcenter_contacts_answered", "Contacts connected to a seat", ["queue"], **make)
+        self.in_target = Counter(
+            "callcenter_contacts_answered_in_target", "Contacts answered within the queue's target", ["queue"], **make
+        )
+        self.abandoned = Counter("callcenter_contacts_abandoned", "Contacts that left before", ["queue"], **make)
+        self.short = Counter(
+            "callcenter_contacts_abandoned_short", "Contacts that left within 5 s", ["queue"], **make
+        )
+        self.ended = Counter("callcenter_interactions_ended", "Interactions by outcome", ["outcome"], **make)
+        self.rejected = Counter("callcenter_facts_rejected", "Facts that did not fit", ["kind", "reason"], **make)
+        self.waits = Histogram("callcenter_wait_seconds", "Wait of answered contacts", ["queue"], buckets=_WAITS, **make)
+        self.activation = Histogram("callcenter_activation_seconds", "One activation", buckets=_FAST, **make)
+        self.commit = Histogram("callcenter_journal_commit_seconds", "One commit", buckets=_FAST, **make)
+        self.lag = Histogram("callcenter_loop_lag_seconds", "Lateness of the core's loop", buckets=_FAST, **make)
+        self.registry.register(_Live(core))
+        core.host.listeners.append(self._heard)
+
+    def loop_lag(self, seconds: float) -> None:
+        self.lag.observe(seconds)
+
+    def render(self) -> bytes:
+        host, health = self._core.host, self._core.writer.health
+        for source, histogram in ((host.activation_s, self.activation), (health.commit_s, self.commit)):
+            taken, source[:] = list(source), []
+            for seconds in taken:
+                histogram.observe(seconds)
+        return generate_latest(self.registry)
+
+    def _heard(self, facts: Sequence[AnyFact], commands: Sequence[Command]) -> None:
+        book = self._core.host.book
+        for fact in facts:
+            if isinstance(fact, f.InteractionQueued):
+                self.offered.labels(fact.queue).inc()
+            elif isinstance(fact, f.InteractionAnswered):
+                interaction = book.interactions.get(fact.interaction)
+                if interaction is not None and interaction.answered_at_ms == fact.occurred_at_ms:
+                    self._answered(interaction.queue, fact.occurred_at_ms - interaction.queued_at_ms)
+            elif isinstance(fact, f.InteractionEnded):
+                self.ended.labels(fact.outcome).inc()
+                if fact.outcome == "abandoned":
+                    self._abandoned(fact)
+        for command in commands:
+            if isinstance(command, RejectFact):
+                self.rejected.labels(command.kind, command.reason).inc()
+
+    def _answered(self, queue: str, waited_ms: int) -> None:
+        self.answered.labels(queue).inc()
+        self.waits.labels(queue).observe(waited_ms / 1000)
+        policy = self._core.host.engine.policy.queues.get(queue)
+        if policy is not None and waited_ms <= policy.target_ms:
+            self.in_target.labels(queue).inc()
+
+    def _abandoned(self, fact: f.InteractionEnded) -> None:
+        self.abandoned.labels(fact.queue).inc()
+        if fact.occurred_at_ms - fact.queued_at_ms < SHORT_ABANDON_MS:
+            self.short.labels(fact.queue).inc()
+
+
+class _Live:
+    """Gauges, read at the moment of the scrape."""
+
+    def __init__(self, core: Any) -> None:
+        self._core = core
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        core = self._core
+        waiting = GaugeMetricFamily("callcenter_queue_length", "Contacts not yet with an agent", labels=["queue"])
+        longest = GaugeMetricFamily("callcenter_queue_longest_wait_seconds", "Oldest of them", labels=["queue"])
+        for queue in core.host.engine.policy.queues:
+            count, oldest_ms = core.host.engine.queue_view(queue)
+            waiting.add_metric([queue], count)
+            longest.add_metric([queue], oldest_ms / 1000)
+        yield waiting
+        yield longest
+        states = GaugeMetricFamily("callcenter_agents", "Agents by state", labels=["state"])
+        counts: dict[str, int] = {}
+        for agent in core.host.engine.agent_views():
+            counts[agent.state] = counts.get(agent.state, 0) + 1
+        for state, number in sorted(counts.items()):
+            states.add_metric([state], number)
+        yield states
+        yield GaugeMetricFamily("callcenter_journal_backlog", "Entries not yet committed", core.writer.backlog)
+        events = CounterMetricFamily("callcenter_voice_events", "Refused, failed and unknown", labels=["what"])
+        for what, number in sorted(core.desk.counts.items()):
+            events.add_metric([what], number)
+        yield events
+        prompts = CounterMetricFamily("callcenter_prompts_missing", "Prompts that were skipped", core.speech.missing)
+        yield prompts
+        yield from self._voice()
+
+    def _voice(self) -> Iterator[Metric]:
+        legs = GaugeMetricFamily("callcenter_voice_legs", "Call legs of the workers", labels=["slot", "kind"])
+        counts = CounterMetricFamily("callcenter_voice_refused", "Refused by workers", labels=["slot", "why"])
+        for status in self._core.pool.statuses():
+            slot = str(status["slot"])
+            for kind in ("legs", "reserved", "free"):
+                legs.add_metric([slot, {"legs": "used"}.get(kind, kind)], status[kind])
+            counts.add_metric([slot, "capacity"], status["refused"])
+            counts.add_metric([slot, "malformed"], status["malformed"])
+        yield legs
+        yield counts

@@ -1,0 +1,222 @@
+"""History: `interactions` and `segments` as a fold over the journal, by sequence number.
+
+The same fold runs behind the live core and in `callcenter rebuild`, so wallboard, report and audit
+cannot disagree. Works on the journal's plain maps, without the engine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+Plain = dict[str, Any]
+
+INTERACTION_COLUMNS = (
+    *("id", "org_id", "medium", "direction", "number", "party_ref", "customer_id", "flow", "path", "language"),
+    *("queue", "agent", "arrived_at_ms", "queued_at_ms", "answered_at_ms", "ended_at_ms", "outcome", "cause"),
+    *("ended_by", "recording", "recording_ms", "wrap_up_code", "note_ref", "quality", "last_seq"),
+)
+SEGMENT_COLUMNS = (
+    *("interaction_id", "n", "org_id", "kind", "queue", "agent", "started_at_ms", "ended_at_ms", "result"),
+)
+QUEUED, RINGING, TALKING, WRAPPING, IN_FLOW = "queued", "ringing", "talking", "wrapping", "flow"
+_QUALITY = ("codec", "rx", "rx_lost", "tx", "tx_lost", "jitter_us", "rtt_us")
+
+
+class Record:
+    """One interaction with its segments, while it may still change."""
+
+    __slots__ = ("open", "row", "segments")
+
+    def __init__(self, row: Plain, segments: list[Plain]) -> None:
+        self.row = row
+        self.segments = segments
+        self.open = next((s for s in reversed(segments) if s["ended_at_ms"] is None), None)
+
+
+class Projection:
+    """`load` brings back a record that was put away; `dirty` holds what changed since it was cleared."""
+
+    def __init__(self, load: Callable[[str], Record | None]) -> None:
+        self._load = load
+        self.records: dict[str, Record] = {}
+        self.dirty: dict[str, Record] = {}
+        self._wrapping: dict[str, str] = {}
+        """agent -> interaction they wrap up"""
+        self._seq = 0
+        self._handlers: dict[str, Callable[[Plain], None]] = {
+            "InteractionStarted": self._started,
+            "CustomerMatched": self._matched,
+            "FlowMoved": self._moved,
+            "InteractionQueued": self._queued,
+            "AgentDialled": self._dialled,
+            "OfferEnded": self._offer_ended,
+            "InteractionAnswered": self._answered,
+            "AgentLost": self._agent_lost,
+            "RecordingSaved": self._recorded,
+            "InteractionEnded": self._ended,
+            "LegClosed": self._leg_closed,
+            "WrapUpSaved": self._wrapped_up,
+        }
+
+    def apply(self, seq: int, now_ms: int, facts: list[Plain], commands: list[Plain]) -> None:
+        """Fold one activation. Facts of other kinds pass by."""
+        self._seq = seq
+        handlers = self._handlers
+        for fact in facts:
+            handler = handlers.get(fact["k"])
+            if handler is not None:
+                handler(fact)
+        if self._wrapping:
+            for command in commands:
+                if command["k"] == "AgentChanged" and command["state"] != "wrap_up":
+                    self._agent_moved_on(command["agent"], now_ms)
+
+    def put_away(self) -> None:
+        """Forget records that are over; `load` finds them again."""
+        for interaction, record in list(self.records.items()):
+            if record.row["ended_at_ms"] is not None and record.open is None:
+                del self.records[interaction]
+
+    def resume(self, records: list[Record]) -> None:
+        """Start with the records that were open when an earlier process stopped."""
+        for record in records:
+            self.records[record.row["id"]] = record
+            if record.open is not None and record.open["kind"] == WRAPPING:
+                self._wrapping[record.row["agent"]] = record.row["id"]
+
+    def _record(self, fact: Plain) -> Record | None:
+        interaction = fact["interaction"]
+        record = self.records.get(interaction) or self._load(interaction)
+        if record is not None:
+            self.records[interaction] = self.dirty[interaction] = record
+            record.row["last_seq"] = self._seq
+        return record
+
+    def _open(self, record: Record, kind: str, at_ms: int, agent: str = "") -> None:
+        self._shut(record, at_ms, "")
+        row = record.row
+        record.open = {
+            "interaction_id": row["id"],
+            "n": len(record.segments) + 1,
+            "org_id": row["org_id"],
+            "kind": kind,
+            "queue": row["queue"],
+            "agent": agent,
+            "started_at_ms": at_ms,
+            "ended_at_ms": None,
+            "result": "",
+        }
+        record.segments.append(record.open)
+
+    @staticmethod
+    def _shut(record: Record, at_ms: int, result: str) -> None:
+        segment, record.open = record.open, None
+        if segment is not None:
+            segment["ended_at_ms"] = max(at_ms, segment["started_at_ms"])
+            segment["result"] = result
+
+    def _started(self, fact: Plain) -> None:
+        row: Plain = dict.fromkeys(INTERACTION_COLUMNS, "")
+        row.update(
+            id=fact["interaction"], org_id=fact["org_id"], medium=fact["medium"], direction=fact["direction"],
+            number=fact["number"], party_ref=fact["party_ref"], customer_id=None, language="zh",
+            arrived_at_ms=fact["occurred_at_ms"], queued_at_ms=None, answered_at_ms=None, ended_at_ms=None,
+            recording_ms=0, last_seq=self._seq,
+        )
+        record = Record(row, [])
+        self.records[row["id"]] = self.dirty[row["id"]] = record
+        self._open(record, IN_FLOW, fact["occurred_at_ms"])
+
+    def _matched(self, fact: Plain) -> None:
+        record = self._record(fact)
+        if record is not None:
+            record.row["customer_id"] = fact["customer"]
+
+    def _moved(self, fact: Plain) -> None:
+        record = self._record(fact)
+        if record is None:
+            return
+        row = record.row
+        row["flow"], row["language"] = fact["flow"], fact["language"]
+        path = row["path"].split(",") if row["path"] else []
+        if not path or path[-1] != fact["node"]:
+            row["path"] = ",".join([*path, fact["node"]])
+
+    def _queued(self, fact: Plain) -> None:
+        record = self._record(fact)
+        if record is not None:
+            record.row["queue"] = fact["queue"]
+            record.row["queued_at_ms"] = fact["occurred_at_ms"]
+            self._open(record, QUEUED, fact["occurred_at_ms"])
+
+    def _dialled(self, fact: Plain) -> None:
+        record = self._record(fact)
+        if record is None:
+            return
+        segment = record.open
+        if segment is not None and segment["kind"] == RINGING and segment["agent"] == fact["agent"]:
+            return
+        self._open(record, RINGING, fact["occurred_at_ms"], fact["agent"])
+
+    def _offer_ended(self, fact: Plain) -> None:
+        record = self._record(fact)
+        if record is not None and record.open is not None and record.open["kind"] == RINGING:
+            self._shut(record, fact["occurred_at_ms"], fact["cause"])
+            if record.row["ended_at_ms"] is None:
+                self._open(record, QUEUED, fact["occurred_at_ms"])
+
+    def _answered(self, fact: Plain) -> None:
+        record = self._record(fact)
+        if record is None:
+            return
+        record.row["agent"] = fact["agent"]
+        record.row["answered_at_ms"] = record.row["answered_at_ms"] or fact["occurred_at_ms"]
+        if record.open is not None:
+            self._shut(record, fact["occurred_at_ms"], "answered")
+        self._open(record, TALKING, fact["occurred_at_ms"], fact["agent"])
+
+    def _agent_lost(self, fact: Plain) -> None:
+        record = self._record(fact)
+        if record is not None:
+            self._shut(record, fact["occurred_at_ms"], "agent_lost")
+            self._open(record, QUEUED, fact["occurred_at_ms"])
+
+    def _recorded(self, fact: Plain) -> None:
+        record = self._record(fact)
+        if record is not None:
+            record.row["recording"], record.row["recording_ms"] = fact["file"], fact["duration_ms"]
+
+    def _ended(self, fact: Plain) -> None:
+        record = self._record(fact)
+        if record is None or record.row["ended_at_ms"] is not None:
+            return
+        row, at_ms = record.row, fact["occurred_at_ms"]
+        talked = record.open is not None and record.open["kind"] == TALKING
+        self._shut(record, at_ms, fact["outcome"])
+        row["ended_at_ms"] = max(at_ms, row["arrived_at_ms"])
+        row["outcome"], row["cause"], row["ended_by"] = fact["outcome"], fact["cause"], fact["by"]
+        if talked:
+            self._open(record, WRAPPING, row["ended_at_ms"], row["agent"])
+            self._wrapping[row["agent"]] = row["id"]
+
+    def _leg_closed(self, fact: Plain) -> None:
+        record = self._record(fact)
+        if record is not None and fact["codec"]:
+            quality = json.loads(record.row["quality"] or "{}")
+            quality[fact["role"]] = {name: fact[name] for name in _QUALITY}
+            record.row["quality"] = json.dumps(quality, sort_keys=True)
+
+    def _wrapped_up(self, fact: Plain) -> None:
+        record = self._record(fact)
+        if record is not None:
+            record.row["wrap_up_code"], record.row["note_ref"] = fact["code"], fact["note_ref"]
+
+    def _agent_moved_on(self, agent: str, now_ms: int) -> None:
+        interaction = self._wrapping.pop(agent, None)
+        if interaction is None:
+            return
+        record = self._record({"interaction": interaction})
+        if record is not None and record.open is not None and record.open["kind"] == WRAPPING:
+            self._shut(record, now_ms, "done")
