@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pypinyin import lazy_pinyin
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from callcenter.kernel.e164 import to_e164
@@ -171,6 +170,8 @@ class CustomerService:
 
 def name_terms(name: str) -> set[str]:
     """What a name is found by: its characters, pairs of neighbours, itself, pinyin and initials."""
+    from pypinyin import lazy_pinyin  # its dictionary takes a third of a second: only writers wait for it
+
     text = "".join(name.lower().split())
     syllables = lazy_pinyin(text)
     terms: set[str] = {text, "".join(syllables), "".join(s[0] for s in syllables if s), *syllables}

@@ -1,0 +1,115 @@
+"""Reading for pages and reports: customer's card, an agent's last contacts, interactions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine, text
+
+from callcenter.journal.private import PrivateStore
+from callcenter.kernel.e164 import national
+from callcenter.kernel.envelope import MasterKey
+from callcenter.kernel.errors import NotAllowed
+from crm_core.customers import CustomerService
+from crm_core.db import session
+from crm_core.policies import PolicyService
+
+Plain = dict[str, Any]
+T = TypeVar("T")
+_LAST = 10
+_LISTED = (
+    "SELECT id, medium, number, party_ref, customer_id, queue, agent, arrived_at_ms, answered_at_ms, ended_at_ms, "
+    "outcome, wrap_up_code, note_ref FROM interactions"
+)
+
+
+class ContactQueries:
+    """Each query runs on the executor and answers plain values."""
+
+    def __init__(self, engine: Engine, private: PrivateStore, master: MasterKey, executor: Executor) -> None:
+        self._engine, self._private, self._master, self._executor = engine, private, master, executor
+
+    async def card(self, customer_id: int) -> Plain:
+        """Name, class, policies, last contacts. {} for a customer that is gone."""
+        return await self._run(lambda: self._card(customer_id))
+
+    async def last_of_agent(self, agent: str) -> list[Plain]:
+        rows = await self._run(
+            lambda: self._rows(f"{_LISTED} WHERE agent = :a ORDER BY arrived_at_ms DESC LIMIT {_LAST}", {"a": agent})
+        )
+        return [self._listed(row) for row in rows]
+
+    async def party_of(self, interaction: str, agent: str) -> str:
+        """Reference of the party of an ended interaction of this agent. Raises NotAllowed."""
+        query = "SELECT party_ref FROM interactions WHERE id = :i AND agent = :a"
+        rows = await self._run(lambda: self._rows(query, {"i": interaction, "a": agent}))
+        if not rows:
+            raise NotAllowed("not_yours")
+        return str(rows[0]["party_ref"])
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    def _card(self, customer_id: int) -> Plain:
+        with session(self._engine) as records:
+            service = CustomerService(records, self._master)
+            customer = service.get(customer_id)
+            if customer is None:
+                return {}
+            policies = PolicyService(records).of_customer(customer_id)
+            phones = [national(phone) for phone in service.public(customer).phones]
+        rows = self._rows(
+            f"{_LISTED} WHERE customer_id = :c AND ended_at_ms IS NOT NULL ORDER BY arrived_at_ms DESC LIMIT 5",
+            {"c": customer_id},
+        )
+        return {
+            "id": customer.id,
+            "name": customer.name,
+            "klass": customer.klass,
+            "sex": customer.sex,
+            "do_not_call": customer.do_not_call,
+            "phones": phones,
+            "policies": [policy.model_dump(mode="json") for policy in policies],
+            "contacts": [_without_party(row) for row in rows],
+        }
+
+    def _listed(self, row: Plain) -> Plain:
+        caller = national(self._private.get(row["party_ref"]))
+        return {**_without_party(row), "caller": caller, "note": self._private.get(row["note_ref"])}
+
+    def _rows(self, query: str, values: Plain) -> list[Plain]:
+        with self._engine.connect() as connection:
+            return [dict(row._mapping) for row in connection.execute(text(query), values)]
+
+
+def report_interactions(engine: Engine, private: PrivateStore) -> Iterator[Plain]:
+    """Every interaction in order of arrival, as reports show it; times in ISO 8601, UTC."""
+    query = (
+        "SELECT id, medium, direction, number, party_ref, customer_id, queue, agent, arrived_at_ms, queued_at_ms, "
+        "answered_at_ms, ended_at_ms, outcome, cause, ended_by, recording, recording_ms, wrap_up_code "
+        "FROM interactions ORDER BY arrived_at_ms, id"
+    )
+    with engine.connect() as connection:
+        for row in connection.execute(text(query)):
+            plain = dict(row._mapping)
+            plain["caller"] = private.get(plain.pop("party_ref")) or None
+            for name in ("arrived_at", "queued_at", "answered_at", "ended_at"):
+                plain[name] = _iso(plain.pop(f"{name}_ms"))
+            for name in ("queue", "agent", "outcome", "recording", "wrap_up_code"):
+                plain[name] = plain[name] or None
+            yield plain
+
+
+def _without_party(row: Plain) -> Plain:
+    return {name: value for name, value in row.items() if name not in ("party_ref", "note_ref")}
+
+
+def _iso(moment_ms: int | None) -> str | None:
+    if moment_ms is None:
+        return None
+    moment = datetime.fromtimestamp(moment_ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

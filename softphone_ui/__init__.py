@@ -1,0 +1,1 @@
+"""The panel: HTTP API, WebSocket feed, pages."""

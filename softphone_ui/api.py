@@ -1,0 +1,128 @@
+"""The documented API. Everything the pages do goes through here.
+
+A session cookie says who; every call that changes something carries the session's token in
+`X-CSRF-Token`. Refusals are `{"error": code}`."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+from pydantic import BaseModel, Field
+
+from callcenter.kernel.errors import NotAllowed
+from softphone_ui.auth import COOKIE, Identity
+from softphone_ui.panel import Panel
+
+router = APIRouter(prefix="/api")
+STATUS = {
+    "not_logged_in": 401,
+    "wrong_login": 401,
+    "locked": 423,
+    "csrf": 403,
+    "role": 403,
+    "not_yours": 404,
+    "unknown_code": 422,
+    "unknown_reason": 422,
+}
+
+
+class LogIn(BaseModel):
+    login: str = Field(max_length=64)
+    password: str = Field(max_length=200)
+
+
+class NotReady(BaseModel):
+    reason: str = Field(max_length=32)
+
+
+class WrapUp(BaseModel):
+    code: str = Field(max_length=32)
+    note: str = Field(default="", max_length=2_000)
+
+
+def _panel(request: Request) -> Panel:
+    panel: Panel = request.app.state.panel
+    return panel
+
+
+async def reader(request: Request) -> Identity:
+    who = await _panel(request).sessions.who(request.cookies.get(COOKIE))
+    if who is None:
+        raise NotAllowed("not_logged_in")
+    return who
+
+
+async def writer(request: Request, x_csrf_token: Annotated[str, Header()] = "") -> Identity:
+    who = await reader(request)
+    if not hmac.compare_digest(x_csrf_token, who.csrf):
+        raise NotAllowed("csrf")
+    return who
+
+
+async def agent(who: Annotated[Identity, Depends(writer)]) -> Identity:
+    if who.role != "agent":
+        raise NotAllowed("role")
+    return who
+
+
+Reader, Writer, Agent = Annotated[Identity, Depends(reader)], Annotated[Identity, Depends(writer)], Annotated[
+    Identity, Depends(agent)
+]
+ThePanel = Annotated[Panel, Depends(_panel)]
+
+
+@router.post("/session", tags=["session"])
+async def log_in(body: LogIn, panel: ThePanel, response: Response) -> dict[str, str]:
+    """Log in; 401 `wrong_login`, 423 `locked` after five failures, for five minutes."""
+    token, who = await panel.sessions.log_in(body.login, body.password)
+    response.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=panel.secure_cookies, path="/")
+    return {"csrf": who.csrf, "name": who.name, "role": who.role}
+
+
+@router.delete("/session", tags=["session"], status_code=204)
+async def log_out(request: Request, who: Writer, panel: ThePanel, response: Response) -> None:
+    panel.left(who)
+    await panel.sessions.log_out(request.cookies.get(COOKIE, ""))
+    response.delete_cookie(COOKIE, path="/")
+
+
+@router.post("/agent/ready", tags=["agent"], status_code=204)
+async def ready(who: Agent, panel: ThePanel) -> None:
+    panel.ready(who.login)
+
+
+@router.post("/agent/not-ready", tags=["agent"], status_code=204)
+async def not_ready(body: NotReady, who: Agent, panel: ThePanel) -> None:
+    """While busy it takes effect when the work is done."""
+    panel.not_ready(who.login, body.reason)
+
+
+@router.post("/offers/{offer}/answer", tags=["offers"], status_code=204)
+async def answer(offer: str, who: Agent, panel: ThePanel) -> None:
+    """409 `offer_over` where it was withdrawn, answered or never yours."""
+    panel.answer(who.login, offer)
+
+
+@router.post("/offers/{offer}/decline", tags=["offers"], status_code=204)
+async def decline(offer: str, who: Agent, panel: ThePanel) -> None:
+    panel.decline(who.login, offer)
+
+
+@router.post("/interactions/{interaction}/hang-up", tags=["interactions"], status_code=204)
+async def hang_up(interaction: str, who: Agent, panel: ThePanel) -> None:
+    """409 `call_over` where there is nothing to hang up."""
+    panel.hang_up(who.login, interaction)
+
+
+@router.post("/interactions/{interaction}/wrap-up", tags=["interactions"], status_code=204)
+async def wrap_up(interaction: str, body: WrapUp, who: Agent, panel: ThePanel) -> None:
+    """Code and note, during the call, during wrap-up or later; the last one saved counts."""
+    await panel.wrap_up(who.login, interaction, body.code, body.note)
+
+
+@router.get("/contacts", tags=["interactions"])
+async def contacts(who: Reader, panel: ThePanel) -> list[dict[str, Any]]:
+    """My last contacts, newest first."""
+    return await panel.queries.last_of_agent(who.login)

@@ -1,0 +1,63 @@
+"""The web application of one core: health, metrics, API, feed, pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.staticfiles import StaticFiles
+
+from callcenter.kernel.errors import NotAllowed
+from softphone_ui import api, feed, pages
+from softphone_ui.panel import Panel
+
+STATIC = Path(__file__).parent / "static"
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def build_app(panel: Panel) -> FastAPI:
+    app = FastAPI(title="callcenter", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
+    app.state.panel = panel
+
+    @app.middleware("http")
+    async def headers(request: Request, call_next: Any) -> Response:
+        response: Response = await call_next(request)
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    @app.exception_handler(NotAllowed)
+    async def not_allowed(_request: Request, error: NotAllowed) -> JSONResponse:
+        return JSONResponse({"error": error.code}, status_code=api.STATUS.get(error.code, 409))
+
+    @app.get("/healthz", tags=["health"])
+    async def healthz() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["health"])
+    async def readyz(response: Response) -> dict[str, Any]:
+        """Everything that work needs is there; 503 with the reasons where it is not."""
+        troubles = panel.troubles()
+        response.status_code = 503 if troubles else 200
+        return {"ready": not troubles, "troubles": troubles}
+
+    @app.get("/metrics", tags=["health"])
+    async def metrics() -> Response:
+        return Response(panel.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    app.include_router(api.router)
+    app.include_router(feed.router)
+    app.include_router(pages.router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    return app
+
+
+__all__ = ["Panel", "build_app"]

@@ -1,0 +1,140 @@
+"""Logging in: argon2id off the loop, a session cookie, a CSRF token, lock-out after failures."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from sqlalchemy import Engine
+from sqlmodel import delete
+
+from callcenter.directory.people import LoginSession, User, UserService
+from callcenter.kernel.clock import Clock
+from callcenter.kernel.errors import NotAllowed
+from crm_core.db import session
+
+COOKIE = "cc_session"
+MAX_FAILURES = 5
+LOCK_MS = 5 * 60_000
+MIN_PASSWORD = 8
+_HASHER = PasswordHasher()
+_NOBODY = _HASHER.hash(secrets.token_urlsafe(16))
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    login: str
+    name: str
+    role: str
+    language: str
+    csrf: str
+
+
+def hash_password(password: str) -> str:
+    """Raises NotAllowed for one that is too short."""
+    if len(password) < MIN_PASSWORD:
+        raise NotAllowed("password_too_short")
+    return _HASHER.hash(password)
+
+
+class Sessions:
+    """Log-ins live in the database, so they outlive the core; known ones are kept at hand."""
+
+    def __init__(self, engine: Engine, clock: Clock, hours: int) -> None:
+        self._engine, self._clock, self._lifetime_ms = engine, clock, hours * 3_600_000
+        # argon2 releases the interpreter lock while it works
+        self._threads = ThreadPoolExecutor(2, "passwords")
+        self._known: dict[str, tuple[Identity, int]] = {}
+
+    async def log_in(self, login: str, password: str) -> tuple[str, Identity]:
+        """(cookie, who). Raises NotAllowed: wrong_login, locked."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._log_in, login, password)
+
+    async def who(self, token: str | None) -> Identity | None:
+        if not token:
+            return None
+        key = _digest(token)
+        known = self._known.get(key)
+        if known is None:
+            known = await asyncio.get_running_loop().run_in_executor(self._threads, self._read, key)
+            if known is None:
+                return None
+            self._known[key] = known
+        identity, expires_at_ms = known
+        if expires_at_ms <= self._clock.now_ms():
+            self._known.pop(key, None)
+            return None
+        return identity
+
+    async def log_out(self, token: str) -> None:
+        key = _digest(token)
+        self._known.pop(key, None)
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._forget, key)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _log_in(self, login: str, password: str) -> tuple[str, Identity]:
+        now_ms = self._clock.now_ms()
+        with session(self._engine) as records:
+            user = UserService(records).by_login(login)
+            if user is not None and user.locked_until_ms > now_ms:
+                raise NotAllowed("locked")
+            right = _verify(user.password_hash if user and user.active else "", password)
+            if user is None or not right:
+                if user is not None:
+                    _count_failure(user, now_ms)
+                    records.add(user)
+                    records.commit()
+                raise NotAllowed("wrong_login")
+            user.failed_logins, user.locked_until_ms = 0, 0
+            token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
+            expires_at_ms = now_ms + self._lifetime_ms
+            records.add(user)
+            records.add(
+                LoginSession(token_hash=_digest(token), user_id=user.id or 0, csrf=csrf, expires_at_ms=expires_at_ms)
+            )
+            records.commit()
+            identity = _identity(user, csrf)
+        self._known[_digest(token)] = (identity, expires_at_ms)
+        return token, identity
+
+    def _read(self, key: str) -> tuple[Identity, int] | None:
+        with session(self._engine) as records:
+            found = records.get(LoginSession, key)
+            user = records.get(User, found.user_id) if found else None
+            if found is None or user is None or not user.active:
+                return None
+            return _identity(user, found.csrf), found.expires_at_ms
+
+    def _forget(self, key: str) -> None:
+        with session(self._engine) as records:
+            records.exec(delete(LoginSession).where(LoginSession.token_hash == key))  # type: ignore[arg-type]
+            records.commit()
+
+
+def _verify(stored: str, password: str) -> bool:
+    """An unknown login costs as much time as a wrong password."""
+    try:
+        return _HASHER.verify(stored or _NOBODY, password) and bool(stored)
+    except (VerifyMismatchError, InvalidHashError):
+        return False
+
+
+def _count_failure(user: User, now_ms: int) -> None:
+    user.failed_logins += 1
+    if user.failed_logins >= MAX_FAILURES:
+        user.failed_logins, user.locked_until_ms = 0, now_ms + LOCK_MS
+
+
+def _identity(user: User, csrf: str) -> Identity:
+    return Identity(user.login, user.name, user.role, user.language, csrf)
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,62 @@
+"""The one WebSocket of a page. Same origin, a valid session; `resume` first, then messages come."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+
+from softphone_ui.auth import COOKIE
+from softphone_ui.hub import Listener
+from softphone_ui.panel import Panel
+
+router = APIRouter()
+_NOT_YOURS, _TRY_AGAIN = 4403, 1013
+_HELLO_S = 10
+
+
+@router.websocket("/ws")
+async def feed(socket: WebSocket) -> None:
+    panel: Panel = socket.app.state.panel
+    who = await panel.sessions.who(socket.cookies.get(COOKIE))
+    if who is None or not _same_origin(socket):
+        await socket.accept()
+        await socket.close(_NOT_YOURS)
+        return
+    await socket.accept()
+    try:
+        hello = json.loads(await asyncio.wait_for(socket.receive_text(), _HELLO_S))
+        boot, seq = str(hello.get("boot", "")), int(hello.get("seq", 0))
+    except (TimeoutError, ValueError, TypeError, AttributeError, WebSocketDisconnect):
+        with contextlib.suppress(RuntimeError):
+            await socket.close(_NOT_YOURS)
+        return
+    panel.arrived(who)
+    listener = panel.hub.join(who.login, boot, seq)
+    panel.arrived(who)
+    sending = asyncio.create_task(_send(socket, listener))
+    try:
+        while True:
+            await socket.receive_text()
+    except (WebSocketDisconnect, RuntimeError):
+        pass
+    finally:
+        panel.hub.leave(listener)
+        sending.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sending
+
+
+async def _send(socket: WebSocket, listener: Listener) -> None:
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+        while (text := await listener.queue.get()) is not None:
+            await socket.send_text(text)
+        await socket.close(_TRY_AGAIN)
+
+
+def _same_origin(socket: WebSocket) -> bool:
+    origin = socket.headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc == socket.headers.get("host")

@@ -1,0 +1,67 @@
+"""Pages: log-in and panel. Everything they show beyond the frame comes from API and feed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+from starlette.templating import Jinja2Templates
+
+from callcenter.live.agents import NOT_READY_REASONS
+from softphone_ui.auth import COOKIE, Identity
+from softphone_ui.panel import Panel
+
+router = APIRouter(include_in_schema=False)
+LANGUAGES = {"zh": "zh-CN", "en": "en"}
+_HERE = Path(__file__).parent
+_templates = Jinja2Templates(directory=_HERE / "templates")
+WORDS: dict[str, dict[str, str]] = {
+    language: json.loads((_HERE / "locales" / f"{language}.json").read_text(encoding="utf-8"))
+    for language in LANGUAGES
+}
+
+
+@router.get("/")
+async def panel_page(request: Request, lang: str = "") -> Response:
+    panel: Panel = request.app.state.panel
+    who = await panel.sessions.who(request.cookies.get(COOKIE))
+    if who is None:
+        return RedirectResponse("/login", 303)
+    language = _language(request, lang, who)
+    words = WORDS[language]
+    settings = {
+        "csrf": who.csrf,
+        "login": who.login,
+        "role": who.role,
+        "language": language,
+        "words": words,
+        "reasons": list(NOT_READY_REASONS),
+        "codes": [code.model_dump() for code in panel.wrap_up_codes],
+    }
+    values = {"who": who, "settings": settings}
+    return _page(request, "panel.html", language, values)
+
+
+@router.get("/login")
+async def login_page(request: Request, lang: str = "") -> Response:
+    language = _language(request, lang, None)
+    return _page(request, "login.html", language, {"settings": {"words": WORDS[language], "language": language}})
+
+
+def _language(request: Request, wanted: str, who: Identity | None) -> str:
+    """What was just chosen, what was chosen on this computer, the person's own, Chinese."""
+    for candidate in (wanted, request.cookies.get("lang", ""), who.language if who else ""):
+        if candidate in LANGUAGES:
+            return candidate
+    return "zh"
+
+
+def _page(request: Request, name: str, language: str, values: dict[str, Any]) -> Response:
+    values.update(w=WORDS[language], lang=LANGUAGES[language], other="en" if language == "zh" else "zh")
+    response = _templates.TemplateResponse(request, name, values)
+    if request.query_params.get("lang") == language:
+        response.set_cookie("lang", language, samesite="strict", max_age=31_536_000, path="/")
+    return response

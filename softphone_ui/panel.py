@@ -1,0 +1,212 @@
+"""What the pages may ask of the core, and what each agent's page shows right now."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from callcenter.kernel.e164 import national
+from callcenter.kernel.errors import NotAllowed
+from callcenter.live.book import RINGING, TALKING, WRAPPING, Interaction
+from callcenter.live.host import AnyFact
+from callcenter.queries import ContactQueries
+from ivr_flows.schema import Flow
+from routing import AgentChanged, Command
+from softphone_ui.auth import Identity, Sessions
+from softphone_ui.hub import Hub
+
+_QUEUES_EVERY_S = 1.0
+Plain = dict[str, Any]
+
+
+class Panel:
+    """`core` is the bootstrap's core; used here for its services and queries only."""
+
+    def __init__(self, core: Any, flows: Mapping[str, Flow]) -> None:
+        self._core = core
+        self._host, self._book, self._agents = core.host, core.host.book, core.agents
+        self._titles = _titles(flows)
+        self.sessions = Sessions(core.records, core.clock, core.settings.http.session_hours)
+        self.queries = ContactQueries(core.records, core.private, core.master, core.executor)
+        self.hub = Hub(f"{core.epoch}", self.state)
+        self.secure_cookies: bool = core.settings.http.secure_cookies
+        self.wrap_up_codes = core.directory.wrap_up_codes
+        self._cards: dict[str, Plain] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._host.listeners.append(self._heard)
+
+    def troubles(self) -> list[str]:
+        found: list[str] = self._core.troubles()
+        return found
+
+    def metrics(self) -> bytes:
+        rendered: bytes = self._core.metrics.render()
+        return rendered
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self.hub.close()
+        self.sessions.close()
+
+    # --- what a person does ------------------------------------------------------------------------
+
+    def arrived(self, who: Identity) -> None:
+        """A page was opened: an agent who was logged out is here now, not ready yet."""
+        if who.role == "agent":
+            self._agents.log_in(who.login)
+        self._tick()
+
+    def left(self, who: Identity) -> None:
+        if who.role == "agent":
+            self._agents.log_out(who.login)
+
+    def ready(self, agent: str) -> None:
+        self._agents.ready(agent)
+
+    def not_ready(self, agent: str, reason: str) -> None:
+        self._agents.not_ready(agent, reason)
+
+    def answer(self, agent: str, offer: str) -> None:
+        if not self._core.offers.accept(agent, offer):
+            raise NotAllowed("offer_over")
+
+    def decline(self, agent: str, offer: str) -> None:
+        if not self._core.offers.decline(agent, offer):
+            raise NotAllowed("offer_over")
+
+    def hang_up(self, agent: str, interaction: str) -> None:
+        live = self._book.interactions.get(interaction)
+        if live is None or live.agent != agent or live.state != TALKING:
+            raise NotAllowed("call_over")
+        self._core.desk.hang_up(live)
+
+    async def wrap_up(self, agent: str, interaction: str, code: str, note: str) -> None:
+        """Raises NotAllowed: not_yours, unknown_code."""
+        live = self._book.interactions.get(interaction)
+        if live is not None and live.agent == agent and live.state in (TALKING, WRAPPING):
+            party_ref = live.party_ref
+        else:
+            party_ref = await self.queries.party_of(interaction, agent)
+        self._agents.wrap_up(agent, interaction, code, note, party_ref)
+
+    # --- what a page shows -------------------------------------------------------------------------
+
+    def state(self, login: str) -> Plain:
+        """The whole state of one person's page; small, so it is sent whole on every change."""
+        agent = self._host.engine.agent_view(login)
+        mine = self._book.of_agent(login)
+        return {
+            "now_ms": self._core.clock.now_ms(),
+            "agent": None
+            if agent is None
+            else {
+                "state": agent.state,
+                "reason": agent.reason,
+                "since_ms": agent.since_ms,
+                "until_ms": agent.until_ms,
+                "next": agent.next_state,
+            },
+            "queues": self._queues(),
+            "agents": self._everybody() if agent is None else [],
+            "contacts": [self._contact(interaction) for interaction in mine],
+        }
+
+    def _contact(self, interaction: Interaction) -> Plain:
+        offer = next((o for o in self._host.engine.offer_views() if o.id == interaction.offer), None)
+        seat = self._core.directory.seat(interaction.agent)
+        return {
+            "id": interaction.id,
+            "state": interaction.state,
+            "medium": interaction.medium,
+            "number": interaction.number,
+            "caller": national(self._core.private.get(interaction.party_ref)),
+            "queue": self._core.directory.queue_titles().get(interaction.queue, interaction.queue),
+            "keyed": self._keyed(interaction),
+            "language": interaction.language,
+            "queued_at_ms": interaction.queued_at_ms,
+            "answered_at_ms": interaction.answered_at_ms,
+            "offer": interaction.offer if interaction.state == RINGING else "",
+            "expires_at_ms": offer.expires_at_ms if offer else 0,
+            "answer_at": seat.answer if seat else "phone",
+            "dialling": bool(interaction.agent_leg) and interaction.state == RINGING,
+            "recording": bool(interaction.recording) and interaction.state == TALKING,
+            "customer": self._card(interaction),
+        }
+
+    def _keyed(self, interaction: Interaction) -> list[dict[str, str]]:
+        """What the caller chose, step by step, in words."""
+        titles = self._titles.get(interaction.flow, {})
+        return [titles[step] for step in interaction.path if step in titles]
+
+    def _card(self, interaction: Interaction) -> Plain | None:
+        """The customer, as far as known; fetched once per interaction, off the loop."""
+        if not interaction.customer:
+            return None
+        key = f"{interaction.id}/{interaction.customer}"
+        if key not in self._cards:
+            self._cards[key] = {"loading": True}
+            task = asyncio.get_running_loop().create_task(self._fetch_card(key, interaction))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return self._cards[key]
+
+    async def _fetch_card(self, key: str, interaction: Interaction) -> None:
+        agent = interaction.agent
+        if len(self._cards) > 2_000:
+            self._cards.clear()
+        self._cards[key] = await self.queries.card(interaction.customer)
+        self.hub.push(agent)
+
+    def _queues(self) -> list[Plain]:
+        titles = self._core.directory.queue_titles()
+        rows = []
+        for name in self._host.engine.policy.queues:
+            waiting, longest_ms = self._host.engine.queue_view(name)
+            rows.append({"name": name, "title": titles.get(name, name), "waiting": waiting, "longest_ms": longest_ms})
+        return rows
+
+    def _everybody(self) -> list[Plain]:
+        people = self._core.directory.agents
+        return [
+            {"login": a.id, "name": people[a.id].name, "state": a.state, "reason": a.reason, "since_ms": a.since_ms}
+            for a in self._host.engine.agent_views()
+            if a.id in people
+        ]
+
+    # --- changes -----------------------------------------------------------------------------------
+
+    def _heard(self, facts: Sequence[AnyFact], commands: Sequence[Command]) -> None:
+        touched = {command.agent for command in commands if isinstance(command, AgentChanged)}
+        for fact in facts:
+            agent = getattr(fact, "agent", "")
+            if agent:
+                touched.add(agent)
+            live = self._book.interactions.get(getattr(fact, "interaction", ""))
+            if live is not None and live.agent:
+                touched.add(live.agent)
+        for agent in touched:
+            self.hub.push_soon(agent)
+
+    def _tick(self) -> None:
+        """Queue lengths go to everybody once a second while somebody looks."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.hub.watched():
+            self._timer = asyncio.get_running_loop().call_later(_QUEUES_EVERY_S, self._tick_all)
+
+    def _tick_all(self) -> None:
+        self._timer = None
+        self.hub.push_all({"queues": self._queues()})
+        self._tick()
+
+
+def _titles(flows: Mapping[str, Flow]) -> dict[str, dict[str, dict[str, str]]]:
+    """What an agent reads about the steps of a flow: by flow, then by node, then by language."""
+    return {
+        flow.flow: {name: {**node.title} for name, node in flow.nodes.items() if node.title is not None}
+        for flow in flows.values()
+    }

@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""Make the shipped prompts and the music: espeak-ng speaks, sox resamples and plays. We own the result.
+
+    python tools/make_prompts.py            all that are missing
+    python tools/make_prompts.py --all      all
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from ivr_flows.library import PROMPTS, shipped
+
+VOICES = {"zh": "cmn", "en": "en-gb"}
+DIGITS = {
+    "zh": dict(zip("0123456789", "零 一 二 三 四 五 六 七 八 九".split(), strict=True)),
+    "en": dict(zip("0123456789", "zero one two three four five six seven eight nine".split(), strict=True)),
+}
+WELCOME = {"zh": "您好，欢迎致电客户服务热线。", "en": "Welcome to the customer service hotline."}
+_CHORDS = (("C4", "E4", "G4", "B4"), ("A3", "C4", "E4", "G4"), ("D4", "F4", "A4", "C5"), ("G3", "B3", "D4", "F4"))
+
+
+def speak(language: str, text: str, target: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder) / "raw.wav"
+        subprocess.run(["espeak-ng", "-v", VOICES[language], "-s", "160", "-w", raw, "--", text], check=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        command = ["sox", raw, "-r", "8000", "-c", "1", "-b", "16", target, "norm", "-3"]
+        subprocess.run(command, check=True)
+
+
+def music(target: Path) -> None:
+    """Four soft chords, ten seconds each, plucked and faded: music that loops without a seam."""
+    with tempfile.TemporaryDirectory() as folder:
+        bars = []
+        for n, chord in enumerate(_CHORDS * 2):
+            bar = Path(folder) / f"{n}.wav"
+            notes = [part for i, note in enumerate(chord) for part in ("pluck", note)]
+            delays = [f"{0.35 * i:.2f}" for i in range(len(chord))]
+            subprocess.run(
+                ["sox", "-n", "-r", "8000", "-b", "16", bar, "synth", "5", *notes, "delay", *delays,
+                 "remix", "-", "fade", "0.05", "5", "0.6", "gain", "-n", "-15"],
+                check=True,
+            )
+            bars.append(bar)
+        subprocess.run(["sox", *bars, "-c", "1", target], check=True)
+
+
+def main() -> None:
+    everything = "--all" in sys.argv
+    texts: dict[tuple[str, str], str] = {}
+    for flow in shipped().values():
+        for name, words in flow.prompts.items():
+            for language, text in words.items():
+                texts[language, name] = text
+    for language in VOICES:
+        texts[language, "welcome"] = WELCOME[language]
+        for digit, word in DIGITS[language].items():
+            texts[language, f"digit_{digit}"] = word
+    for (language, name), text in sorted(texts.items()):
+        target = PROMPTS / language / f"{name}.wav"
+        if everything or not target.exists():
+            speak(language, text, target)
+            print(target.relative_to(PROMPTS))
+    if everything or not (PROMPTS / "music.wav").exists():
+        music(PROMPTS / "music.wav")
+        print("music.wav")
+
+
+if __name__ == "__main__":
+    main()
