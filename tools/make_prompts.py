@@ -22,6 +22,7 @@ DIGITS = {
     "en": dict(zip("0123456789", "zero one two three four five six seven eight nine".split(), strict=True)),
 }
 WELCOME = {"zh": "您好，欢迎致电客户服务热线。", "en": "Welcome to the customer service hotline."}
+GREETING = {"zh": "您好，这里是人工服务，请问有什么可以帮您？", "en": "Hello, you are through to an agent. How may I help?"}
 _CHORDS = (("C4", "E4", "G4", "B4"), ("A3", "C4", "E4", "G4"), ("D4", "F4", "A4", "C5"), ("G3", "B3", "D4", "F4"))
 
 
@@ -60,6 +61,7 @@ def main() -> None:
                 texts[language, name] = text
     for language in VOICES:
         texts[language, "welcome"] = WELCOME[language]
+        texts[language, "agent_greeting"] = GREETING[language]
         for digit, word in DIGITS[language].items():
             texts[language, f"digit_{digit}"] = word
     for (language, name), text in sorted(texts.items()):

@@ -1,6 +1,6 @@
 """Which pjsua2 this process uses: the stock wheel, or the dense build that `make dense` installs
-beside it in `<venv>/dense`. Chosen before the first import; `DENSE_DIR` in the environment names
-another place."""
+beside it in `<venv>/dense`. Chosen before the first import; `CALLCENTER_DENSE_DIR` names another
+place."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def dense_dir() -> Path:
 
 
 def dense_installed() -> bool:
-    return (dense_dir() / "pjsua2.py").is_file()
+    return (dense_dir() / "pjsua2" / "__init__.py").is_file()
 
 
 def load(wanted: str) -> tuple[ModuleType, str]:
@@ -35,3 +35,8 @@ def load(wanted: str) -> tuple[ModuleType, str]:
     import pjsua2
 
     return pjsua2, kind
+
+
+def legs(pj: ModuleType) -> int:
+    """How many call legs the library was compiled for: what a fresh configuration says."""
+    return int(pj.UaConfig().maxCalls)

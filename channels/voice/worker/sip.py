@@ -4,6 +4,9 @@ scalars into a queue (a callback that works deadlocks or aborts the library)."""
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import importlib
+import secrets
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +14,13 @@ from typing import Any
 from channels.voice.worker import library
 
 Event = tuple[Any, ...]
-STOCK_LEGS, DENSE_LEGS = 4, 1024
 PORTS_PER_LEG = 4
 CLOCK_HZ = 8000
 _AUDIO_CODECS = {"PCMA/8000": 250, "PCMU/8000": 240, "G722/16000": 200}
 _MALFORMED = "Error processing"
 _EXTRA_PORTS = 64
+_SPARE_LEGS = 16
+"""room in which calls beyond the capacity are refused by us with a 503, not by the library with a 486"""
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,8 @@ class SipConfig:
     max_legs: int
 
 
-def leg_capacity(kind: str, config: SipConfig) -> int:
+def leg_capacity(compiled: int, config: SipConfig) -> int:
     """Legs this worker can carry: what the library was compiled for, the ports, and the setting."""
-    compiled = DENSE_LEGS if kind == library.DENSE else STOCK_LEGS
     by_ports = (config.rtp_high - config.rtp_low + 1) // PORTS_PER_LEG
     wanted = config.max_legs or compiled
     return min(compiled, by_ports, wanted)
@@ -44,7 +47,7 @@ class Sip:
     def __init__(self, config: SipConfig) -> None:
         self.pj, self.kind = library.load(config.library)
         self.config = config
-        self.capacity = leg_capacity(self.kind, config)
+        self.capacity = leg_capacity(library.legs(self.pj), config)
         self.events: deque[Event] = deque()
         self.malformed = 0
         self.calls: dict[str, Any] = {}
@@ -108,7 +111,7 @@ class Sip:
         return None if call is None else _stats(call, 0)
 
     def forget(self, leg: str) -> None:
-        """Destroy the library's object now: left to chance it would destroy a later call of its id."""
+        """Destroy the object of a call that never came to be."""
         call = self.calls.pop(leg, None)
         if call is not None and call.this is not None:
             self.pj.Call.__swig_destroy__(call)
@@ -121,7 +124,7 @@ class Sip:
         config = pj.EpConfig()
         config.uaConfig.threadCnt = 0
         config.uaConfig.mainThreadOnly = False
-        config.uaConfig.maxCalls = STOCK_LEGS if self.kind == library.STOCK else self.capacity
+        config.uaConfig.maxCalls = min(library.legs(pj), self.capacity + _SPARE_LEGS)
         config.uaConfig.userAgent = "callcenter"
         config.medConfig.clockRate = CLOCK_HZ
         config.medConfig.sndClockRate = CLOCK_HZ
@@ -150,6 +153,7 @@ class Sip:
         transport.port = port
         self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_TCP, transport)
         self._endpoint.libStart()
+        _seed(self.pj)
         self._endpoint.audDevManager().setNullDev()
         for codec in self._endpoint.codecEnum2():
             name = codec.codecId.rsplit("/", 1)[0]
@@ -209,6 +213,13 @@ def _make_classes(sip: Sip) -> _Classes:
         def onCallState(self, prm: Any) -> None:
             info = self.getInfo()
             events.append(("state", self.leg, info.state, int(info.lastStatusCode), self.stats))
+            if info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
+                # The library's id is free when this returns, and the next INVITE may take it: a call
+                # object destroyed later would hang up that stranger. So: now, and as the last act.
+                if sip.calls.get(self.leg) is self:
+                    del sip.calls[self.leg]
+                pj.Call.__swig_destroy__(self)
+                self.this = None
 
         def onCallMediaState(self, prm: Any) -> None:
             info = self.getInfo()  # held: the list of media points into it
@@ -228,7 +239,7 @@ def _make_classes(sip: Sip) -> _Classes:
             if tsx.method == "OPTIONS" and tsx.state >= pj.PJSIP_TSX_STATE_COMPLETED:
                 events.append(("probed", self.leg, int(tsx.statusCode)))
             elif tsx.method in ("BYE", "CANCEL") and prm.e.body.tsxState.type == pj.PJSIP_EVENT_RX_MSG:
-                events.append(("bye", self.leg, str(prm.e.body.tsxState.src.rdata.wholeMsg)))
+                events.append(("bye", self.leg, _clean(prm.e.body.tsxState.src.rdata.wholeMsg)))
 
         def onCallTransferRequest(self, prm: Any) -> None:
             prm.statusCode = 603
@@ -237,7 +248,7 @@ def _make_classes(sip: Sip) -> _Classes:
         def onIncomingCall(self, prm: Any) -> None:
             leg = f"pending-{prm.callId}"
             sip.adopt_incoming(leg, prm.callId)
-            events.append(("incoming", leg, str(prm.rdata.wholeMsg), str(prm.rdata.srcAddress)))
+            events.append(("incoming", leg, _clean(prm.rdata.wholeMsg), str(prm.rdata.srcAddress)))
 
     class LogWriter(pj.LogWriter):  # type: ignore[misc,name-defined]
         def write(self, entry: Any) -> None:
@@ -247,6 +258,17 @@ def _make_classes(sip: Sip) -> _Classes:
     made = _Classes()
     made.Call, made.Account, made.LogWriter = Call, Account, LogWriter
     return made
+
+
+def _seed(pj: Any) -> None:
+    """Call-IDs and tags of a library built without libuuid come from `rand()`: seed it properly."""
+    path = importlib.import_module(f"{pj.__name__}._pjsua2").__file__
+    ctypes.CDLL(path).pj_srand(secrets.randbits(32))
+
+
+def _clean(message: str) -> str:
+    """Bytes that are no UTF-8 arrive as lone surrogates, which nothing can encode again."""
+    return message.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _stats(call: Any, index: int) -> dict[str, Any] | None:

@@ -152,7 +152,6 @@ class Worker:
         pj = self.sip.pj
         leg = self.legs.get(leg_id)
         if state == pj.PJSIP_INV_STATE_DISCONNECTED:
-            self.sip.forget(leg_id)
             self.admission.release(leg_id)
             if leg is not None:
                 self._ended(leg, code, stats)

@@ -1,0 +1,150 @@
+"""`callcenter demo [--var DIR]`: a running centre with sample data, two seats and their telephones."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+TEMPLATE = Path(__file__).resolve().parent.parent.parent / "config" / "demo.toml"
+LOGINS = ("1001", "1002", "8001")
+_READY_S = 30.0
+_POLL_S = 0.1
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="callcenter demo", description="a running centre with sample data")
+    parser.add_argument("--var", type=Path, default=Path("var/demo"), help="where everything of it lies")
+    options = parser.parse_args(arguments)
+    var = options.var.resolve()
+    var.mkdir(parents=True, exist_ok=True)
+    addresses = _addresses()
+    config = var / "demo.toml"
+    config.write_text(TEMPLATE.read_text(encoding="utf-8").format(var=var, **addresses), encoding="utf-8")
+    password = _password(var)
+    _prepare(config, password)
+    return _run(config, var, addresses, password)
+
+
+def _addresses() -> dict[str, Any]:
+    """The usual ports where they are free, others where not."""
+    sip, http = _free(5060, socket.SOCK_DGRAM), _free(8080, socket.SOCK_STREAM)
+    phones = [_free(17000, socket.SOCK_DGRAM), _free(17010, socket.SOCK_DGRAM)]
+    return {
+        "sip": f"127.0.0.1:{sip}",
+        "http": f"127.0.0.1:{http}",
+        "phone_1": f"127.0.0.1:{phones[0]}",
+        "phone_2": f"127.0.0.1:{phones[1]}",
+        "rtp_low": 20_000,
+        "rtp_high": 20_199,
+    }
+
+
+def _free(wanted: int, kind: int) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            probe.close()
+            with socket.socket(socket.AF_INET, kind) as other:
+                other.bind(("127.0.0.1", 0))
+                return int(other.getsockname()[1])
+    return wanted
+
+
+def _password(var: Path) -> str:
+    """Made once for this demonstration and kept beside it, readable by its owner only."""
+    path = var / "password"
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(9))
+    return path.read_text().strip()
+
+
+def _prepare(config: Path, password: str) -> None:
+    from callcenter.cli.user import set_password
+    from callcenter.directory.directory import Directory
+    from callcenter.kernel.envelope import MasterKey
+    from config.settings import load
+    from crm_core.db import migrate, open_engine, session
+    from crm_core.sample import fill
+
+    settings = load(config)
+    engine = open_engine(settings.database.url)
+    migrate(engine)
+    Directory(settings, engine)
+    master = MasterKey.load(settings.paths.var / "keys" / "master.key")
+    with session(engine) as records:
+        fill(records, master, datetime.now(UTC).date())
+        records.commit()
+    for login in LOGINS:
+        set_password(engine, login, password)
+    engine.dispose()
+
+
+def _run(config: Path, var: Path, addresses: dict[str, Any], password: str) -> int:
+    python = sys.executable
+    children: list[subprocess.Popen[bytes]] = []
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        centre = subprocess.Popen([python, "-m", "callcenter", "run", "-c", str(config)])
+        children.append(centre)
+        from ivr_flows.library import PROMPTS
+
+        for phone in ("phone_1", "phone_2"):
+            say = str(PROMPTS / "zh" / "agent_greeting.wav")
+            command = [python, "-m", "callcenter", "phone", "--listen", addresses[phone], "--say", say]
+            children.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        if not _wait_ready(centre, var):
+            return centre.poll() or 1
+        _tell(addresses, password, config)
+        return centre.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        for child in children:
+            child.terminate()
+        for child in children:
+            child.wait()
+
+
+def _wait_ready(centre: subprocess.Popen[bytes], var: Path) -> bool:
+    deadline = time.monotonic() + _READY_S
+    while centre.poll() is None and time.monotonic() < deadline:
+        try:
+            said = json.loads((var / "run" / "core.json").read_text())
+        except (OSError, ValueError):
+            said = {}
+        if said.get("state") == "ready" and Path(f"/proc/{said['pid']}").exists():
+            return True
+        time.sleep(_POLL_S)
+    return False
+
+
+def _tell(addresses: dict[str, Any], password: str, config: Path) -> None:
+    from rich.console import Console
+    from rich.panel import Panel
+
+    sip = addresses["sip"]
+    lines = [
+        f"page          http://{addresses['http']}/",
+        f"agents        1001 / {password}    1002 / {password}",
+        f"supervisor    8001 / {password}",
+        f"hotline       sip:95519@{sip}    (straight to a person: sip:95520@{sip})",
+        f"dial it       sipp {sip} -sn uac -s 95520 -i 127.0.0.1 -m 1 -d 30000 -nostdin   (Debian: sip-tester)",
+        f"  with keys   .venv/bin/callcenter phone --dial sip:95519@{sip} --keys 14:1,20:0 --seconds 60",
+        f"status        .venv/bin/callcenter status -c {config}",
+        "",
+        "Log in as 1001, press R for ready, dial, and answer with A. Ctrl-C stops everything.",
+    ]
+    Console(soft_wrap=True).print(Panel("\n".join(lines), title="the centre is running", expand=False))
