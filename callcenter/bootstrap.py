@@ -92,16 +92,28 @@ class Core:
         address = settings.voice.advertise or settings.voice.listen
         self.offers = Offers(host, self.pool, self.directory, self.ids, rules, address)
         self.desk = VoiceDesk(
-            host, self.pool, self.directory, self.ids, self.offers, self.recordings, self.lookups,
-            settings.voice.region, settings.voice.max_call_s,
+            host,
+            self.pool,
+            self.directory,
+            self.ids,
+            self.offers,
+            self.recordings,
+            self.lookups,
+            settings.voice.region,
+            settings.voice.max_call_s,
         )
         flows = {**shipped(), **self.directory.direct_flows()}
         self.desk.flows = FlowRunner(
             host, self.scheduler, self.pool, self.speech, self.lookups, flows, self.desk
         )
         self.adoption = Adoption(
-            host, self.pool, self.desk, self.offers, self.recordings,
-            lambda boot: store.acknowledged(self.reader, boot), self._superseded,
+            host,
+            self.pool,
+            self.desk,
+            self.offers,
+            self.recordings,
+            lambda boot: store.acknowledged(self.reader, boot),
+            self._superseded,
         )
         # the pool reports to the adoption desk from its first word on
         self.pool.events = self.adoption
@@ -129,8 +141,15 @@ class Core:
 
         host, port = split_address(self.settings.http.listen)
         config = uvicorn.Config(
-            build_app(self.panel), host=host, port=port, log_config=None, lifespan="off",
-            ws="websockets-sansio", ws_per_message_deflate=False, server_header=False, timeout_graceful_shutdown=1,
+            build_app(self.panel),
+            host=host,
+            port=port,
+            log_config=None,
+            lifespan="off",
+            ws="websockets-sansio",
+            ws_per_message_deflate=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
         )
 
         class Server(uvicorn.Server):
@@ -180,7 +199,8 @@ class Core:
         from twisted.internet import reactor
 
         log.warning("superseded", epoch=epoch)
-        reactor.stop()  # type: ignore[attr-defined]
+        running: Any = reactor
+        running.stop()
 
     def _watch_lag(self, expected: float) -> None:
         now = self.loop.time()

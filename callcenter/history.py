@@ -104,7 +104,9 @@ class HistoryFollower:
             return next(iter(_read(connection, "id = :id", {"id": interaction})), None)
 
 
-def rebuild(engine: Engine, journal: sqlite3.Connection, progress: Callable[[int], None]) -> tuple[int, int, float]:
+def rebuild(
+    engine: Engine, journal: sqlite3.Connection, progress: Callable[[int], None]
+) -> tuple[int, int, float]:
     """Both tables anew from the whole journal, in one transaction: readers see the old or the new.
 
     Answers (facts, rows, seconds)."""
@@ -139,7 +141,9 @@ def _save(connection: Connection, records: Iterable[Record], seq: int) -> None:
 
 
 def _open_records(connection: Connection) -> list[Record]:
-    unfinished = "id IN (SELECT interaction_id FROM segments WHERE ended_at_ms IS NULL) OR ended_at_ms IS NULL"
+    unfinished = (
+        "id IN (SELECT interaction_id FROM segments WHERE ended_at_ms IS NULL) OR ended_at_ms IS NULL"
+    )
     return _read(connection, unfinished, {})
 
 

@@ -23,22 +23,43 @@ class Metrics:
     def __init__(self, core: Any) -> None:
         self._core = core
         self.registry = CollectorRegistry()
-        make = {"registry": self.registry}
-        self.offered = Counter("callcenter_contacts_offered", "Contacts that entered a queue", ["queue"], **make)
-        self.answered = Counter("callcenter_contacts_answered", "Contacts connected to a seat", ["queue"], **make)
+        own = self.registry
+        self.offered = Counter(
+            "callcenter_contacts_offered", "Contacts that entered a queue", ["queue"], registry=own
+        )
+        self.answered = Counter(
+            "callcenter_contacts_answered", "Contacts connected to a seat", ["queue"], registry=own
+        )
         self.in_target = Counter(
-            "callcenter_contacts_answered_in_target", "Contacts answered within the queue's target", ["queue"], **make
+            "callcenter_contacts_answered_in_target",
+            "Contacts answered within the queue's target",
+            ["queue"],
+            registry=own,
         )
-        self.abandoned = Counter("callcenter_contacts_abandoned", "Contacts that left before", ["queue"], **make)
+        self.abandoned = Counter(
+            "callcenter_contacts_abandoned", "Contacts that left before", ["queue"], registry=own
+        )
         self.short = Counter(
-            "callcenter_contacts_abandoned_short", "Contacts that left within 5 s", ["queue"], **make
+            "callcenter_contacts_abandoned_short", "Contacts that left within 5 s", ["queue"], registry=own
         )
-        self.ended = Counter("callcenter_interactions_ended", "Interactions by outcome", ["outcome"], **make)
-        self.rejected = Counter("callcenter_facts_rejected", "Facts that did not fit", ["kind", "reason"], **make)
-        self.waits = Histogram("callcenter_wait_seconds", "Wait of answered contacts", ["queue"], buckets=_WAITS, **make)
-        self.activation = Histogram("callcenter_activation_seconds", "One activation", buckets=_FAST, **make)
-        self.commit = Histogram("callcenter_journal_commit_seconds", "One commit", buckets=_FAST, **make)
-        self.lag = Histogram("callcenter_loop_lag_seconds", "Lateness of the core's loop", buckets=_FAST, **make)
+        self.ended = Counter(
+            "callcenter_interactions_ended", "Interactions by outcome", ["outcome"], registry=own
+        )
+        self.rejected = Counter(
+            "callcenter_facts_rejected", "Facts that did not fit", ["kind", "reason"], registry=own
+        )
+        self.waits = Histogram(
+            "callcenter_wait_seconds", "Wait of answered contacts", ["queue"], buckets=_WAITS, registry=own
+        )
+        self.activation = Histogram(
+            "callcenter_activation_seconds", "One activation", buckets=_FAST, registry=own
+        )
+        self.commit = Histogram(
+            "callcenter_journal_commit_seconds", "One commit", buckets=_FAST, registry=own
+        )
+        self.lag = Histogram(
+            "callcenter_loop_lag_seconds", "Lateness of the core's loop", buckets=_FAST, registry=own
+        )
         self.registry.register(_Live(core))
         core.host.listeners.append(self._heard)
 
@@ -94,8 +115,12 @@ class _Live:
 
     def collect(self) -> Iterator[Metric]:
         core = self._core
-        waiting = GaugeMetricFamily("callcenter_queue_length", "Contacts not yet with an agent", labels=["queue"])
-        longest = GaugeMetricFamily("callcenter_queue_longest_wait_seconds", "Oldest of them", labels=["queue"])
+        waiting = GaugeMetricFamily(
+            "callcenter_queue_length", "Contacts not yet with an agent", labels=["queue"]
+        )
+        longest = GaugeMetricFamily(
+            "callcenter_queue_longest_wait_seconds", "Oldest of them", labels=["queue"]
+        )
         for queue in core.host.engine.policy.queues:
             count, oldest_ms = core.host.engine.queue_view(queue)
             waiting.add_metric([queue], count)
@@ -109,12 +134,18 @@ class _Live:
         for state, number in sorted(counts.items()):
             states.add_metric([state], number)
         yield states
-        yield GaugeMetricFamily("callcenter_journal_backlog", "Entries not yet committed", core.writer.backlog)
-        events = CounterMetricFamily("callcenter_voice_events", "Refused, failed and unknown", labels=["what"])
+        yield GaugeMetricFamily(
+            "callcenter_journal_backlog", "Entries not yet committed", core.writer.backlog
+        )
+        events = CounterMetricFamily(
+            "callcenter_voice_events", "Refused, failed and unknown", labels=["what"]
+        )
         for what, number in sorted(core.desk.counts.items()):
             events.add_metric([what], number)
         yield events
-        prompts = CounterMetricFamily("callcenter_prompts_missing", "Prompts that were skipped", core.speech.missing)
+        prompts = CounterMetricFamily(
+            "callcenter_prompts_missing", "Prompts that were skipped", core.speech.missing
+        )
         yield prompts
         yield from self._voice()
 

@@ -13,7 +13,18 @@ from typing import Any
 Plain = dict[str, Any]
 
 INTERACTION_COLUMNS = (
-    *("id", "org_id", "medium", "direction", "number", "party_ref", "customer_id", "flow", "path", "language"),
+    *(
+        "id",
+        "org_id",
+        "medium",
+        "direction",
+        "number",
+        "party_ref",
+        "customer_id",
+        "flow",
+        "path",
+        "language",
+    ),
     *("queue", "agent", "arrived_at_ms", "queued_at_ms", "answered_at_ms", "ended_at_ms", "outcome", "cause"),
     *("ended_by", "recording", "recording_ms", "wrap_up_code", "note_ref", "quality", "last_seq"),
 )
@@ -120,10 +131,20 @@ class Projection:
     def _started(self, fact: Plain) -> None:
         row: Plain = dict.fromkeys(INTERACTION_COLUMNS, "")
         row.update(
-            id=fact["interaction"], org_id=fact["org_id"], medium=fact["medium"], direction=fact["direction"],
-            number=fact["number"], party_ref=fact["party_ref"], customer_id=None, language="zh",
-            arrived_at_ms=fact["occurred_at_ms"], queued_at_ms=None, answered_at_ms=None, ended_at_ms=None,
-            recording_ms=0, last_seq=self._seq,
+            id=fact["interaction"],
+            org_id=fact["org_id"],
+            medium=fact["medium"],
+            direction=fact["direction"],
+            number=fact["number"],
+            party_ref=fact["party_ref"],
+            customer_id=None,
+            language="zh",
+            arrived_at_ms=fact["occurred_at_ms"],
+            queued_at_ms=None,
+            answered_at_ms=None,
+            ended_at_ms=None,
+            recording_ms=0,
+            last_seq=self._seq,
         )
         record = Record(row, [])
         self.records[row["id"]] = self.dirty[row["id"]] = record

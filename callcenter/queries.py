@@ -39,7 +39,9 @@ class ContactQueries:
 
     async def last_of_agent(self, agent: str) -> list[Plain]:
         rows = await self._run(
-            lambda: self._rows(f"{_LISTED} WHERE agent = :a ORDER BY arrived_at_ms DESC LIMIT {_LAST}", {"a": agent})
+            lambda: self._rows(
+                f"{_LISTED} WHERE agent = :a ORDER BY arrived_at_ms DESC LIMIT {_LAST}", {"a": agent}
+            )
         )
         return [self._listed(row) for row in rows]
 

@@ -118,7 +118,7 @@ class CustomerService:
             org_id=customer.org_id,
             label=label,
             sealed=self._master.seal_text(e164, f"phone:{customer.id}"),
-            **self._indexes(e164),
+            **self._indexes(e164),  # type: ignore[arg-type]
         )
         self._session.add(point)
         return point
@@ -154,7 +154,9 @@ class CustomerService:
         return self._session.get(Customer, customer_id)
 
     def public(self, customer: Customer) -> CustomerPublic:
-        query = select(ContactPoint).where(ContactPoint.customer_id == customer.id).order_by(col(ContactPoint.id))
+        query = (
+            select(ContactPoint).where(ContactPoint.customer_id == customer.id).order_by(col(ContactPoint.id))
+        )
         context = f"phone:{customer.id}"
         phones = [self._master.unseal_text(point.sealed, context) for point in self._session.exec(query)]
         return CustomerPublic.model_validate({**customer.model_dump(), "phones": phones})

@@ -1,14 +1,14 @@
 """The flow language, version 1: a YAML map of named nodes, each with exactly one verb.
 
-    say     words, then `next`
-    menu    words and keys; no-input and no-match are counted, after `tries` goes to `otherwise`
-    collect words, then digits into a variable
-    lookup  asks the host by name; the answer lies under `into` (empty when it failed)
-    branch  the first case whose value equals the variable
-    set     variables from templates
-    queue   the rest is for a person
-    goto    another node
-    end     the flow is over; the host hangs up
+say     words, then `next`
+menu    words and keys; no-input and no-match are counted, after `tries` goes to `otherwise`
+collect words, then digits into a variable
+lookup  asks the host by name; the answer lies under `into` (empty when it failed)
+branch  the first case whose value equals the variable
+set     variables from templates
+queue   the rest is for a person
+goto    another node
+end     the flow is over; the host hangs up
 """
 
 from __future__ import annotations

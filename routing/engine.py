@@ -201,7 +201,9 @@ class RoutingEngine:
 
     def queue_view(self, queue: str) -> tuple[int, int]:
         """(contacts not yet with an agent, ms since the oldest of them arrived)."""
-        arrivals = [c.arrived_at_ms for c in self._t.contacts.values() if c.queue == queue and c.state != CONNECTED]
+        arrivals = [
+            c.arrived_at_ms for c in self._t.contacts.values() if c.queue == queue and c.state != CONNECTED
+        ]
         return len(arrivals), self._now - min(arrivals) if arrivals else 0
 
     def position(self, contact: str) -> int:
@@ -321,7 +323,13 @@ class RoutingEngine:
             self._make_offer(contact, agent, "earliest_deadline", considered, rest)
 
     def _set_agent(
-        self, agent: Agent, state: str, reason: str = "", until_ms: int = 0, contact: str = "", offer: str = ""
+        self,
+        agent: Agent,
+        state: str,
+        reason: str = "",
+        until_ms: int = 0,
+        contact: str = "",
+        offer: str = "",
     ) -> None:
         before = agent.state
         if state not in AGENT_TRANSITIONS[before] and state != before:
@@ -355,7 +363,12 @@ class RoutingEngine:
         self._admit(fact.contact, queue.name, queue.skills, arrived_at_ms, deadline_ms)
 
     def _admit(
-        self, contact_id: str, queue: str, needs: tuple[tuple[str, int], ...], arrived_at_ms: int, deadline_ms: int
+        self,
+        contact_id: str,
+        queue: str,
+        needs: tuple[tuple[str, int], ...],
+        arrived_at_ms: int,
+        deadline_ms: int,
     ) -> None:
         self._order += 1
         contact = Contact(contact_id, queue, needs, arrived_at_ms, deadline_ms, self._order)
@@ -608,7 +621,10 @@ def _contact_row(c: Contact) -> list[Any]:
 
 def _contact(row: list[Any]) -> Contact:
     needs = tuple((str(name), int(level)) for name, level in row[2])
-    return Contact(row[0], row[1], needs, *row[3:9], dict(row[9]))
+    contact = Contact(row[0], row[1], needs, row[3], row[4], row[5])
+    contact.state, contact.offer, contact.agent = row[6:9]
+    contact.barred = dict(row[9])
+    return contact
 
 
 def _agent_row(a: Agent) -> list[Any]:

@@ -67,9 +67,9 @@ async def agent(who: Annotated[Identity, Depends(writer)]) -> Identity:
     return who
 
 
-Reader, Writer, Agent = Annotated[Identity, Depends(reader)], Annotated[Identity, Depends(writer)], Annotated[
-    Identity, Depends(agent)
-]
+Reader = Annotated[Identity, Depends(reader)]
+Writer = Annotated[Identity, Depends(writer)]
+Agent = Annotated[Identity, Depends(agent)]
 ThePanel = Annotated[Panel, Depends(_panel)]
 
 
@@ -77,7 +77,9 @@ ThePanel = Annotated[Panel, Depends(_panel)]
 async def log_in(body: LogIn, panel: ThePanel, response: Response) -> dict[str, str]:
     """Log in; 401 `wrong_login`, 423 `locked` after five failures, for five minutes."""
     token, who = await panel.sessions.log_in(body.login, body.password)
-    response.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=panel.secure_cookies, path="/")
+    response.set_cookie(
+        COOKIE, token, httponly=True, samesite="strict", secure=panel.secure_cookies, path="/"
+    )
     return {"csrf": who.csrf, "name": who.name, "role": who.role}
 
 

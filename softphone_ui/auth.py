@@ -97,7 +97,9 @@ class Sessions:
             expires_at_ms = now_ms + self._lifetime_ms
             records.add(user)
             records.add(
-                LoginSession(token_hash=_digest(token), user_id=user.id or 0, csrf=csrf, expires_at_ms=expires_at_ms)
+                LoginSession(
+                    token_hash=_digest(token), user_id=user.id or 0, csrf=csrf, expires_at_ms=expires_at_ms
+                )
             )
             records.commit()
             identity = _identity(user, csrf)

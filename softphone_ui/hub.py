@@ -15,7 +15,6 @@ QUEUE_LIMIT = 64
 REMEMBERED = 100
 
 
-
 class Listener:
     """One open page."""
 
@@ -99,7 +98,9 @@ class Hub:
 
     def _send(self, channel: _Channel, kind: str, body: Any) -> None:
         channel.seq += 1
-        text = json.dumps({"t": kind, "seq": channel.seq, "boot": self.boot, "body": body}, ensure_ascii=False)
+        text = json.dumps(
+            {"t": kind, "seq": channel.seq, "boot": self.boot, "body": body}, ensure_ascii=False
+        )
         channel.recent.append((channel.seq, text))
         for listener in list(channel.listeners):
             if not listener.put(text):

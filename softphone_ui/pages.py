@@ -48,7 +48,9 @@ async def panel_page(request: Request, lang: str = "") -> Response:
 @router.get("/login")
 async def login_page(request: Request, lang: str = "") -> Response:
     language = _language(request, lang, None)
-    return _page(request, "login.html", language, {"settings": {"words": WORDS[language], "language": language}})
+    return _page(
+        request, "login.html", language, {"settings": {"words": WORDS[language], "language": language}}
+    )
 
 
 def _language(request: Request, wanted: str, who: Identity | None) -> str:

@@ -165,13 +165,21 @@ class Panel:
         rows = []
         for name in self._host.engine.policy.queues:
             waiting, longest_ms = self._host.engine.queue_view(name)
-            rows.append({"name": name, "title": titles.get(name, name), "waiting": waiting, "longest_ms": longest_ms})
+            rows.append(
+                {"name": name, "title": titles.get(name, name), "waiting": waiting, "longest_ms": longest_ms}
+            )
         return rows
 
     def _everybody(self) -> list[Plain]:
         people = self._core.directory.agents
         return [
-            {"login": a.id, "name": people[a.id].name, "state": a.state, "reason": a.reason, "since_ms": a.since_ms}
+            {
+                "login": a.id,
+                "name": people[a.id].name,
+                "state": a.state,
+                "reason": a.reason,
+                "since_ms": a.since_ms,
+            }
             for a in self._host.engine.agent_views()
             if a.id in people
         ]
@@ -207,6 +215,10 @@ class Panel:
 def _titles(flows: Mapping[str, Flow]) -> dict[str, dict[str, dict[str, str]]]:
     """What an agent reads about the steps of a flow: by flow, then by node, then by language."""
     return {
-        flow.flow: {name: {**node.title} for name, node in flow.nodes.items() if node.title is not None}
+        flow.flow: {
+            name: {str(language): text for language, text in node.title.items()}
+            for name, node in flow.nodes.items()
+            if node.title is not None
+        }
         for flow in flows.values()
     }

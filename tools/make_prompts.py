@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Make the shipped prompts and the music: espeak-ng speaks, sox resamples and plays. We own the result.
 
-    python tools/make_prompts.py            all that are missing
-    python tools/make_prompts.py --all      all
+python tools/make_prompts.py            all that are missing
+python tools/make_prompts.py --all      all
 """
 
 from __future__ import annotations
@@ -18,12 +18,26 @@ from ivr_flows.library import PROMPTS, shipped
 
 VOICES = {"zh": "cmn", "en": "en-gb"}
 DIGITS = {
-    "zh": dict(zip("0123456789", "零 一 二 三 四 五 六 七 八 九".split(), strict=True)),
-    "en": dict(zip("0123456789", "zero one two three four five six seven eight nine".split(), strict=True)),
+    "zh": dict(zip("0123456789", ["零", "一", "二", "三", "四", "五", "六", "七", "八", "九"], strict=True)),
+    "en": dict(
+        zip(
+            "0123456789",
+            ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"],
+            strict=True,
+        )
+    ),
 }
 WELCOME = {"zh": "您好，欢迎致电客户服务热线。", "en": "Welcome to the customer service hotline."}
-GREETING = {"zh": "您好，这里是人工服务，请问有什么可以帮您？", "en": "Hello, you are through to an agent. How may I help?"}
-_CHORDS = (("C4", "E4", "G4", "B4"), ("A3", "C4", "E4", "G4"), ("D4", "F4", "A4", "C5"), ("G3", "B3", "D4", "F4"))
+GREETING = {
+    "zh": "您好，这里是人工服务，请问有什么可以帮您？",
+    "en": "Hello, you are through to an agent. How may I help?",
+}
+_CHORDS = (
+    ("C4", "E4", "G4", "B4"),
+    ("A3", "C4", "E4", "G4"),
+    ("D4", "F4", "A4", "C5"),
+    ("G3", "B3", "D4", "F4"),
+)
 
 
 def speak(language: str, text: str, target: Path) -> None:
@@ -44,8 +58,29 @@ def music(target: Path) -> None:
             notes = [part for i, note in enumerate(chord) for part in ("pluck", note)]
             delays = [f"{0.35 * i:.2f}" for i in range(len(chord))]
             subprocess.run(
-                ["sox", "-n", "-r", "8000", "-b", "16", bar, "synth", "5", *notes, "delay", *delays,
-                 "remix", "-", "fade", "0.05", "5", "0.6", "gain", "-n", "-15"],
+                [
+                    "sox",
+                    "-n",
+                    "-r",
+                    "8000",
+                    "-b",
+                    "16",
+                    bar,
+                    "synth",
+                    "5",
+                    *notes,
+                    "delay",
+                    *delays,
+                    "remix",
+                    "-",
+                    "fade",
+                    "0.05",
+                    "5",
+                    "0.6",
+                    "gain",
+                    "-n",
+                    "-15",
+                ],
                 check=True,
             )
             bars.append(bar)

@@ -41,7 +41,9 @@ class Finding:
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="callcenter doctor", description="what is installed and what is missing")
+    parser = argparse.ArgumentParser(
+        prog="callcenter doctor", description="what is installed and what is missing"
+    )
     parser.add_argument("-c", "--config", help="also look at this configuration")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
@@ -56,7 +58,9 @@ def main(arguments: list[str]) -> int:
 
 def examine(config: str | None) -> Iterator[Finding]:
     supported = sys.version_info >= (3, 11)
-    yield Finding("python", GOOD if supported else BAD, sys.version.split()[0], "" if supported else "use Python 3.11+")
+    yield Finding(
+        "python", GOOD if supported else BAD, sys.version.split()[0], "" if supported else "use Python 3.11+"
+    )
     for name in PACKAGES:
         try:
             yield Finding(name, GOOD, version(name))
@@ -83,8 +87,12 @@ def _libraries() -> Iterator[Finding]:
             )
             yield Finding(name, GOOD, detail)
         else:
-            yield Finding(name, WARNING if kind == library.DENSE else BAD, "not installed",
-                          "make dense" if kind == library.DENSE else "make install")
+            yield Finding(
+                name,
+                WARNING if kind == library.DENSE else BAD,
+                "not installed",
+                "make dense" if kind == library.DENSE else "make install",
+            )
 
 
 def legs_of(kind: str) -> int:
@@ -114,7 +122,8 @@ def _configured(config: str) -> Iterator[Finding]:
     stock = settings.voice.library == library.STOCK or not library.dense_installed()
     if stock and not _trusted(host):
         yield Finding(
-            "voice.listen", WARNING,
+            "voice.listen",
+            WARNING,
             f"{settings.voice.listen} with the stock pjsua2: one malformed message can end the worker and its calls",
             "make dense, or listen on a trusted network only",
         )
@@ -125,7 +134,9 @@ def _storage(journal: Path, var: Path) -> Iterator[Finding]:
     place = next(parent for parent in (var, *var.parents) if parent.exists())
     free = shutil.disk_usage(place).free
     state = GOOD if free > _MIN_FREE_BYTES else WARNING
-    yield Finding("disk", state, f"{free / 1024**3:.1f} GiB free", "" if state == GOOD else f"make room on {place}")
+    yield Finding(
+        "disk", state, f"{free / 1024**3:.1f} GiB free", "" if state == GOOD else f"make room on {place}"
+    )
     if not journal.exists():
         yield Finding("journal", GOOD, "none yet; made at the first start")
         return

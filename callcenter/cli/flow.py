@@ -16,7 +16,9 @@ HELP = "keys: digits, then Enter; empty line: say nothing; q: hang up"
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="callcenter flow", description="check a flow, or try it in the terminal")
+    parser = argparse.ArgumentParser(
+        prog="callcenter flow", description="check a flow, or try it in the terminal"
+    )
     actions = parser.add_subparsers(dest="action", required=True)
     check = actions.add_parser("check", help="say all that is wrong with flow files")
     check.add_argument("files", nargs="+", type=Path)
@@ -24,7 +26,10 @@ def main(arguments: list[str]) -> int:
     attempt.add_argument("flow", help="a shipped flow's name, or a file")
     attempt.add_argument("--language", choices=["zh", "en"], default="")
     attempt.add_argument(
-        "--answer", action="append", default=[], metavar="LOOKUP.KEY=VALUE",
+        "--answer",
+        action="append",
+        default=[],
+        metavar="LOOKUP.KEY=VALUE",
         help="what a lookup answers, such as sales_agent.result=active",
     )
     options = parser.parse_args(arguments)

@@ -25,8 +25,14 @@ def main(arguments: list[str]) -> int:
     host, port = split_address(options.listen)
     pairs = [pair.partition(":") for pair in options.keys.split(",") if pair]
     config = PhoneConfig(
-        host, port, options.say, options.answer_after, options.dial, options.caller,
-        tuple((float(after), key) for after, _, key in pairs), options.seconds,
+        host,
+        port,
+        options.say,
+        options.answer_after,
+        options.dial,
+        options.caller,
+        tuple((float(after), key) for after, _, key in pairs),
+        options.seconds,
     )
     status = Phone(config).run()
     sys.stdout.flush()

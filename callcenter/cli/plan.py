@@ -75,7 +75,9 @@ def complaints(settings: Settings) -> list[str]:
             f"{legs * PORTS_PER_LEG} for {legs} legs"
         )
     if len(str(settings.run_dir.resolve())) + _SOCKET_NAME > _MAX_SOCKET_PATH:
-        found.append(f"paths.var = {str(settings.paths.var)!r}: expected a path short enough for unix sockets (80)")
+        found.append(
+            f"paths.var = {str(settings.paths.var)!r}: expected a path short enough for unix sockets (80)"
+        )
     from ivr_flows.library import shipped
 
     flows = shipped()

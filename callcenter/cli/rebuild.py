@@ -32,7 +32,9 @@ def main(arguments: list[str]) -> int:
         )
     rate = round(facts / seconds) if seconds else 0
     if options.json:
-        sys.stdout.write(json.dumps({"facts": facts, "interactions": rows, "seconds": seconds, "rate": rate}) + "\n")
+        sys.stdout.write(
+            json.dumps({"facts": facts, "interactions": rows, "seconds": seconds, "rate": rate}) + "\n"
+        )
     else:
         sys.stdout.write(f"{facts} facts into {rows} interactions in {seconds:.2f} s ({rate} facts/s)\n")
     return 0

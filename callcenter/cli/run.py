@@ -13,7 +13,9 @@ def main(arguments: list[str]) -> int:
         return _one_part(arguments)
     import argparse
 
-    parser = argparse.ArgumentParser(prog="callcenter run", description="start the centre; TERM or INT stops it")
+    parser = argparse.ArgumentParser(
+        prog="callcenter run", description="start the centre; TERM or INT stops it"
+    )
     parser.add_argument("-c", "--config", required=True, help="configuration file (TOML)")
     parser.add_argument("--only", choices=OPTIONS_ONLY, help="one part alone, in the foreground")
     options = parser.parse_args(arguments)

@@ -91,10 +91,14 @@ def _show(found: dict[str, Any]) -> None:
     from rich.table import Table
 
     table = Table("part", "pid", "state", "legs", "reserved", "free", "library")
-    table.add_row("supervisor", str(found["supervisor"]["pid"]), "up" if found["supervisor"]["pid"] else "down")
+    table.add_row(
+        "supervisor", str(found["supervisor"]["pid"]), "up" if found["supervisor"]["pid"] else "down"
+    )
     core = found["core"]
     table.add_row("core", str(core["pid"]), f"{core['state']} {core['http']}")
     for worker in found["workers"]:
         numbers = [str(worker[name]) for name in ("legs", "reserved", "free")]
-        table.add_row(f"worker {worker['slot']}", str(worker["pid"]), worker["address"], *numbers, worker["library"])
+        table.add_row(
+            f"worker {worker['slot']}", str(worker["pid"]), worker["address"], *numbers, worker["library"]
+        )
     Console().print(table)

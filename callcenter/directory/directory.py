@@ -86,7 +86,9 @@ def _queue_policy(queue: QueueRecord) -> QueuePolicy:
 
 
 def _agent_policies(users: Iterable[User]) -> dict[str, AgentPolicy]:
-    return {user.login: AgentPolicy(user.login, skills_of(user.skills), user.wrap_up_s * 1000) for user in users}
+    return {
+        user.login: AgentPolicy(user.login, skills_of(user.skills), user.wrap_up_s * 1000) for user in users
+    }
 
 
 def _direct_flow(queue: str, prompt: str) -> Flow:

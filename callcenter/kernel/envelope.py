@@ -26,7 +26,6 @@ NONCE_BYTES = 12
 MASTER_KEY_ENV = "CALLCENTER_MASTER_KEY"
 
 
-
 def seal(key: bytes, plain: bytes, context: bytes = b"") -> bytes:
     nonce = secrets.token_bytes(NONCE_BYTES)
     return nonce + AESGCM(key).encrypt(nonce, plain, context)

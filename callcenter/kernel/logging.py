@@ -14,15 +14,58 @@ from typing import Any, TextIO
 import structlog
 
 ALLOWED = frozenset(
-    "event level timestamp process interaction contact offer agent queue leg worker slot boot epoch seq "
-    "pid port address path reason cause code state count ms seconds error expected key node flow facts "
-    "rows library legs free name version exc_info exception attempt signal exit_code file role kind".split()
+    [
+        "event",
+        "level",
+        "timestamp",
+        "process",
+        "interaction",
+        "contact",
+        "offer",
+        "agent",
+        "queue",
+        "leg",
+        "worker",
+        "slot",
+        "boot",
+        "epoch",
+        "seq",
+        "pid",
+        "port",
+        "address",
+        "path",
+        "reason",
+        "cause",
+        "code",
+        "state",
+        "count",
+        "ms",
+        "seconds",
+        "error",
+        "expected",
+        "key",
+        "node",
+        "flow",
+        "facts",
+        "rows",
+        "library",
+        "legs",
+        "free",
+        "name",
+        "version",
+        "exc_info",
+        "exception",
+        "attempt",
+        "signal",
+        "exit_code",
+        "file",
+        "role",
+        "kind",
+    ]
 )
 
 
-def _drop_unknown(
-    _logger: Any, _method: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
+def _drop_unknown(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key in event:
         if key not in ALLOWED:
             event[key] = "?"

@@ -60,5 +60,3 @@ class VirtualScheduler:
             if action is not None:
                 action()
         self._clock.advance(until_ms - self._clock.now_ms())
-
-

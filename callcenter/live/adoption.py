@@ -105,7 +105,8 @@ class Adoption:
                 self._offers.gone(interaction, at_ms)
         elif interaction.state == TALKING and not joined:
             self._host.submit(
-                f.AgentLost(interaction.id, interaction.agent, at_ms), rf.ContactRequeued(interaction.contact, at_ms)
+                f.AgentLost(interaction.id, interaction.agent, at_ms),
+                rf.ContactRequeued(interaction.contact, at_ms),
             )
         if interaction.state == IN_FLOW and resume and self._desk.flows is not None:
             self._desk.flows.resume(interaction, caller["play"] or "")
@@ -127,7 +128,8 @@ class Adoption:
         adopted = f.LegAdopted(interaction, boot, leg, "caller", at_ms)
         if "contact" in tag:
             self._host.submit(
-                started, adopted,
+                started,
+                adopted,
                 f.InteractionQueued(interaction, tag["contact"], tag["queue"], arrived_ms),
                 rf.ContactAdopted(tag["contact"], tag["queue"], arrived_ms, tag["deadline_ms"]),
             )

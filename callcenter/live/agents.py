@@ -28,7 +28,9 @@ class AgentDesk:
 
     def end_of_day(self) -> None:
         """The whole centre stops: nobody is left ready for calls that cannot come."""
-        facts = [rf.AgentLoggedOut(view.id) for view in self._host.engine.agent_views() if view.state != LOGGED_OUT]
+        facts = [
+            rf.AgentLoggedOut(view.id) for view in self._host.engine.agent_views() if view.state != LOGGED_OUT
+        ]
         if facts:
             self._host.submit(*facts)
 

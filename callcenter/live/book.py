@@ -123,7 +123,13 @@ class Book:
 
     def _started(self, fact: f.InteractionStarted) -> None:
         self.interactions[fact.interaction] = Interaction(
-            fact.interaction, fact.medium, fact.number, fact.worker, fact.leg, fact.party_ref, fact.occurred_at_ms
+            fact.interaction,
+            fact.medium,
+            fact.number,
+            fact.worker,
+            fact.leg,
+            fact.party_ref,
+            fact.occurred_at_ms,
         )
         self.by_leg[fact.leg] = fact.interaction
 

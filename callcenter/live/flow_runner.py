@@ -174,7 +174,9 @@ class FlowRunner:
         vars_ref = ""
         if text != run.vars_text:
             run.vars_text = text
-            person = self._host.private.person_of(self._host.private.get(interaction.party_ref) or interaction.id)
+            person = self._host.private.person_of(
+                self._host.private.get(interaction.party_ref) or interaction.id
+            )
             vars_ref = self._host.private.put(person, f"{interaction.id}.vars", text)
         self._host.submit(
             FlowMoved(interaction.id, run.flow.flow, state.node, state.language, state.tries, vars_ref)
@@ -193,8 +195,12 @@ class FlowRunner:
             if run.play != play:
                 return
             self._voice.command(
-                run.interaction.worker, "play", run.interaction.leg,
-                play=play, files=files, interruptible=verb.interruptible,
+                run.interaction.worker,
+                "play",
+                run.interaction.leg,
+                play=play,
+                files=files,
+                interruptible=verb.interruptible,
             )
 
         self._speech.prepare(verb.words, ready)

@@ -35,7 +35,11 @@ class CrmLookups:
         self.failed = 0
 
     def ask(
-        self, interaction: Interaction, name: str, args: Mapping[str, str], answer: Callable[[Result | None], None]
+        self,
+        interaction: Interaction,
+        name: str,
+        args: Mapping[str, str],
+        answer: Callable[[Result | None], None],
     ) -> None:
         if name == "hours":
             week, holidays = self._hours.week, self._hours.holidays

@@ -142,13 +142,20 @@ class Offers:
         view = next((view for view in self._host.engine.offer_views() if view.id == offer), None)
         left_ms = view.expires_at_ms - at_ms if view else 20_000
         self._voice.command(
-            interaction.worker, "dial", leg,
+            interaction.worker,
+            "dial",
+            leg,
             uri=seat.device if seat else "sip:nobody@127.0.0.1:9",
             headers=self._headers(interaction, accepted),
             ring_s=max(1, -(-left_ms // 1000)) + 2,
             max_s=self._rules.max_call_s,
-            tag={"interaction": interaction.id, "contact": interaction.contact, "role": "agent",
-                 "agent": agent, "offer": offer},
+            tag={
+                "interaction": interaction.id,
+                "contact": interaction.contact,
+                "role": "agent",
+                "agent": agent,
+                "offer": offer,
+            },
             on_answer={"bridge": interaction.leg, "record": self._recording(interaction)},
             then={"on_peer_gone": "hangup", "on_peer_lost": "hangup"},
         )
@@ -197,7 +204,8 @@ class Offers:
 
     def _end(self, interaction: Interaction, fact: AnyFact, cause: str) -> None:
         self._host.submit(
-            f.OfferEnded(interaction.id, interaction.offer, interaction.agent, cause, fact.occurred_at_ms), fact
+            f.OfferEnded(interaction.id, interaction.offer, interaction.agent, cause, fact.occurred_at_ms),
+            fact,
         )
 
     def _theirs(self, agent: str, offer: str) -> Interaction | None:
@@ -205,5 +213,3 @@ class Offers:
         if interaction is None or interaction.agent != agent or interaction.state != RINGING:
             return None
         return interaction
-
-

@@ -26,7 +26,9 @@ class RecordingMerger:
         """Both files are complete (or their writer died): merge them."""
         if caller_file in self._tasks:
             return
-        task = asyncio.get_running_loop().create_task(self._merge(interaction, Path(caller_file), Path(agent_file)))
+        task = asyncio.get_running_loop().create_task(
+            self._merge(interaction, Path(caller_file), Path(agent_file))
+        )
         self._tasks[caller_file] = task
         task.add_done_callback(lambda _task: self._tasks.pop(caller_file, None))
 

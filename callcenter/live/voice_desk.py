@@ -116,8 +116,12 @@ class VoiceDesk:
                 interaction, "voice", "in", call.called, boot, fact["leg"], party_ref, self._when(fact)
             )
         )
-        self._voice.command(boot, "tag", fact["leg"], tag={"interaction": interaction, "role": "caller",
-                                                           "number": call.called})
+        self._voice.command(
+            boot,
+            "tag",
+            fact["leg"],
+            tag={"interaction": interaction, "role": "caller", "number": call.called},
+        )
         self._voice.command(boot, "answer", fact["leg"], max_s=self._max_call_s)
         self._start_flow(interaction, call, target)
 
@@ -165,7 +169,14 @@ class VoiceDesk:
         stats = fact.get("stats") or {}
         self._host.submit(
             f.LegClosed(
-                tag["interaction"], fact["leg"], tag.get("role", ""), fact["code"], cause, fact["by"], at_ms, **stats
+                tag["interaction"],
+                fact["leg"],
+                tag.get("role", ""),
+                fact["code"],
+                cause,
+                fact["by"],
+                at_ms,
+                **stats,
             )
         )
 
@@ -198,7 +209,8 @@ class VoiceDesk:
         contact, at_ms = self._ids.next("c"), self._host.clock.now_ms()
         self._voice.command(interaction.worker, "music", interaction.leg)
         self._host.submit(
-            f.InteractionQueued(interaction.id, contact, queue, at_ms), rf.ContactArrived(contact, queue, at_ms)
+            f.InteractionQueued(interaction.id, contact, queue, at_ms),
+            rf.ContactArrived(contact, queue, at_ms),
         )
 
     def finish(self, interaction: Interaction, outcome: str) -> None:
@@ -212,7 +224,9 @@ class VoiceDesk:
 
     def hang_up(self, interaction: Interaction) -> None:
         """The agent ends the call; the worker's word that the leg is gone ends the records."""
-        self._voice.command(interaction.worker, "hangup", interaction.agent_leg or interaction.leg, why="agent")
+        self._voice.command(
+            interaction.worker, "hangup", interaction.agent_leg or interaction.leg, why="agent"
+        )
 
     def _heard(self, facts: Sequence[AnyFact], commands: Sequence[Command]) -> None:
         for fact in facts:
@@ -230,8 +244,12 @@ class VoiceDesk:
         interaction = self._host.book.of_contact(contact)
         view = self._host.engine.contact_view(contact)
         if interaction is not None and view is not None:
-            place = {"contact": contact, "queue": view.queue, "arrived_at_ms": view.arrived_at_ms,
-                     "deadline_ms": view.deadline_ms}
+            place = {
+                "contact": contact,
+                "queue": view.queue,
+                "arrived_at_ms": view.arrived_at_ms,
+                "deadline_ms": view.deadline_ms,
+            }
             self._voice.command(interaction.worker, "tag", interaction.leg, tag=place)
 
     def _when(self, fact: dict[str, Any]) -> int:

@@ -30,6 +30,7 @@ class WorkerLink(Int32StringReceiver):
     """One connection to one worker; frames by Twisted, messages by `protocol`."""
 
     MAX_LENGTH = MAX_FRAME
+    transport: Any
 
     def __init__(self, pool: WorkerPool, path: Path) -> None:
         self.pool, self.path = pool, path
@@ -111,8 +112,15 @@ class WorkerPool:
     def welcomed(self, link: WorkerLink, welcome: Message) -> None:
         self.links[link.boot] = link
         self.welcomes[link.boot] = welcome
-        log.info("worker_taken", boot=link.boot, slot=welcome["slot"], pid=welcome["pid"],
-                 legs=len(welcome["inventory"]), facts=len(welcome["facts"]), library=welcome["library"])
+        log.info(
+            "worker_taken",
+            boot=link.boot,
+            slot=welcome["slot"],
+            pid=welcome["pid"],
+            legs=len(welcome["inventory"]),
+            facts=len(welcome["facts"]),
+            library=welcome["library"],
+        )
         self.events.worker_taken(link.boot, welcome)
 
     def disconnected(self, link: WorkerLink) -> None:

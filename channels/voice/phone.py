@@ -79,14 +79,14 @@ class Phone:
     def _open_account(self) -> Any:
         pj, events, phone = self._pj, self._events, self
 
-        class Call(pj.Call):  # type: ignore[misc,name-defined]
+        class Call(pj.Call):  # type: ignore[name-defined]
             def onCallState(self, prm: Any) -> None:
                 events.append(("state", self.getInfo().state))
 
             def onCallMediaState(self, prm: Any) -> None:
                 events.append(("media",))
 
-        class Account(pj.Account):  # type: ignore[misc,name-defined]
+        class Account(pj.Account):  # type: ignore[name-defined]
             def onIncomingCall(self, prm: Any) -> None:
                 busy = phone._call is not None
                 call = Call(self, prm.callId)

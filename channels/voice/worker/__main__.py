@@ -36,7 +36,9 @@ def main(argument: str) -> int:
         if type(error).__name__ != "Error":
             raise
         reason = getattr(error, "reason", "") or "?"
-        sys.stderr.write(f"voice worker {config.slot}: cannot listen on {config.sip.host}:{config.sip.port}: {reason}\n")
+        sys.stderr.write(
+            f"voice worker {config.slot}: cannot listen on {config.sip.host}:{config.sip.port}: {reason}\n"
+        )
         return 4
     while not wanted:
         worker.step()

@@ -87,7 +87,10 @@ class Media:
         Raises OSError or the library's Error when a file cannot be written."""
         Path(folder).mkdir(parents=True, exist_ok=True)
         recording = Recording(
-            interaction, f"{folder}/{name}-caller.wav", f"{folder}/{name}-agent.wav", self._now_ms(),
+            interaction,
+            f"{folder}/{name}-caller.wav",
+            f"{folder}/{name}-agent.wav",
+            self._now_ms(),
             legs=(caller.id, agent.id),
         )
         for leg, path in ((caller, recording.caller_file), (agent, recording.agent_file)):

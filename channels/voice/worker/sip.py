@@ -130,8 +130,9 @@ class Sip:
         config.medConfig.sndClockRate = CLOCK_HZ
         config.medConfig.noVad = True
         config.medConfig.ecTailLen = 0
-        config.medConfig.maxMediaPorts = min(254 if self.kind == library.STOCK else 4096,
-                                             self.capacity * 3 + _EXTRA_PORTS)
+        config.medConfig.maxMediaPorts = min(
+            254 if self.kind == library.STOCK else 4096, self.capacity * 3 + _EXTRA_PORTS
+        )
         self._log_writer = self._classes.LogWriter()
         config.logConfig.level = 1
         config.logConfig.consoleLevel = 1
@@ -201,7 +202,7 @@ def _make_classes(sip: Sip) -> _Classes:
     """Director classes of the library that was chosen; they only enqueue."""
     pj, events = sip.pj, sip.events
 
-    class Call(pj.Call):  # type: ignore[misc,name-defined]
+    class Call(pj.Call):  # type: ignore[name-defined]
         def __init__(self, account: Any, pj_call_id: int, leg: str) -> None:
             super().__init__(account, pj_call_id)
             self.leg = leg
@@ -244,13 +245,13 @@ def _make_classes(sip: Sip) -> _Classes:
         def onCallTransferRequest(self, prm: Any) -> None:
             prm.statusCode = 603
 
-    class Account(pj.Account):  # type: ignore[misc,name-defined]
+    class Account(pj.Account):  # type: ignore[name-defined]
         def onIncomingCall(self, prm: Any) -> None:
             leg = f"pending-{prm.callId}"
             sip.adopt_incoming(leg, prm.callId)
             events.append(("incoming", leg, _clean(prm.rdata.wholeMsg), str(prm.rdata.srcAddress)))
 
-    class LogWriter(pj.LogWriter):  # type: ignore[misc,name-defined]
+    class LogWriter(pj.LogWriter):  # type: ignore[name-defined]
         def write(self, entry: Any) -> None:
             if _MALFORMED in entry.msg:
                 sip.malformed += 1

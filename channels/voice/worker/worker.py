@@ -73,7 +73,9 @@ class Worker:
             "play": self._play,
             "stop": lambda leg, _message: self.media.quiet(leg),
             "music": lambda leg, message: self.media.music(leg, message.get("file") or self.config.music),
-            "bridge": lambda leg, message: self._bridge(leg, self.legs[message["other"]], message.get("record")),
+            "bridge": lambda leg, message: self._bridge(
+                leg, self.legs[message["other"]], message.get("record")
+            ),
             "unbridge": lambda leg, _message: self._unbridge(leg),
             "record": lambda leg, message: self._record(leg, self.legs[leg.peer or ""], message["record"]),
             "stop_record": lambda leg, _message: self._stop_record(leg),
@@ -254,8 +256,16 @@ class Worker:
         leg.play = None
         by = "local" if leg.hung_up else "remote"
         self._fact(
-            "ended", leg.id, code=code, by=by, why=leg.hung_up, lost=lost, answered_ms=leg.answered_ms,
-            reason=leg.reason_header, stats=stats, tag=leg.tag,
+            "ended",
+            leg.id,
+            code=code,
+            by=by,
+            why=leg.hung_up,
+            lost=lost,
+            answered_ms=leg.answered_ms,
+            reason=leg.reason_header,
+            stats=stats,
+            tag=leg.tag,
         )
         self._stop_dialling_for(leg)
         peer = self.legs.get(leg.peer or "")
@@ -367,8 +377,18 @@ class Worker:
             self._after(leg, message["max_s"] * 1000, lambda: self._hang_up(leg, 0, "max_duration"))
 
     def _not_dialled(self, leg: Leg, code: int, why: str) -> None:
-        self._fact("ended", leg.id, code=code, by="local", why=why, lost=False, answered_ms=0, reason="",
-                   stats=None, tag=leg.tag)
+        self._fact(
+            "ended",
+            leg.id,
+            code=code,
+            by="local",
+            why=why,
+            lost=False,
+            answered_ms=0,
+            reason="",
+            stats=None,
+            tag=leg.tag,
+        )
 
     def _ring_timeout(self, leg: Leg) -> None:
         if leg.state != ANSWERED:

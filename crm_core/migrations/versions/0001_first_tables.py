@@ -212,7 +212,15 @@ def _history_tables() -> None:
 
 def downgrade() -> None:
     for table in (
-        *("projection_state", "segments", "interactions", "login_sessions", "queues", "users", "wrap_up_codes"),
+        *(
+            "projection_state",
+            "segments",
+            "interactions",
+            "login_sessions",
+            "queues",
+            "users",
+            "wrap_up_codes",
+        ),
         *("sales_agent_checks", "sales_agents", "policies", "contact_points", "customer_name_terms"),
         *("customers", "orgs"),
     ):
