@@ -18,6 +18,8 @@ PORTS_PER_LEG = 4
 CLOCK_HZ = 8000
 _AUDIO_CODECS = {"PCMA/8000": 250, "PCMU/8000": 240, "G722/16000": 200}
 _MALFORMED = "Error processing"
+_DTMF_IS_UPDATE = 1
+"""flag of pjmedia's DTMF events that the wrapper does not export: the same key is still held"""
 _EXTRA_PORTS = 64
 _SPARE_LEGS = 16
 """room in which calls beyond the capacity are refused by us with a 503, not by the library with a 486"""
@@ -232,7 +234,7 @@ def _make_classes(sip: Sip) -> _Classes:
             events.append(("media", self.leg, active))
 
         def onDtmfEvent(self, prm: Any) -> None:
-            if not prm.flags & pj.PJMEDIA_STREAM_DTMF_IS_UPDATE:
+            if not prm.flags & _DTMF_IS_UPDATE:
                 events.append(("key", self.leg, prm.digit))
 
         def onCallTsxState(self, prm: Any) -> None:
