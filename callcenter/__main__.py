@@ -13,6 +13,7 @@ COMMANDS = {
     "phone": ("callcenter.cli.phone", "a test telephone that answers by itself"),
     "report": ("callcenter.cli.report", "history as JSON or a table"),
     "rebuild": ("callcenter.cli.rebuild", "history anew from the journal"),
+    "bench": ("callcenter.cli.bench", "figures of this machine"),
     "flow": ("callcenter.cli.flow", "check a flow, or try it in the terminal"),
     "user": ("callcenter.cli.user", "set a password"),
     "plan": ("callcenter.cli.plan", "check a configuration and print what would run"),

@@ -25,6 +25,7 @@ from callcenter.live.adoption import Adoption
 from callcenter.live.agents import AgentDesk
 from callcenter.live.flow_runner import FlowRunner
 from callcenter.live.host import Host
+from callcenter.live.hours import HoursKeeper
 from callcenter.live.lookups import CrmLookups
 from callcenter.live.offers import CallRules, Offers
 from callcenter.live.recordings import RecordingMerger
@@ -84,7 +85,8 @@ class Core:
         settings, host = self.settings, self.host
         prompts = [path for path in (settings.paths.prompts, PROMPTS) if path is not None]
         self.speech = Speech(prompts, settings.paths.var / "cache" / "prompts")
-        self.lookups = CrmLookups(host, self.records, self.master, settings.hours, self.executor)
+        self.hours = HoursKeeper(host, self.scheduler, settings.hours)
+        self.lookups = CrmLookups(host, self.records, self.master, self.hours, self.executor)
         self.recordings = RecordingMerger(host)
         rules = CallRules(
             settings.voice.max_call_s, settings.voice.record, str(settings.paths.var / "recordings")
@@ -127,6 +129,7 @@ class Core:
         policy = self.directory.policy()
         if policy.digest() != self.host.engine.policy.digest():
             self.host.submit(rf.PolicyReplaced(policy))
+        self.hours.watch()
         self.agents.start_of_day()
         self.pool.start()
         self.loop.call_later(_MISSING_WORKERS_S, self.adoption.give_up_missing)

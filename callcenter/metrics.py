@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as TallyCounter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -60,11 +61,19 @@ class Metrics:
         self.lag = Histogram(
             "callcenter_loop_lag_seconds", "Lateness of the core's loop", buckets=_FAST, registry=own
         )
+        self._tallies: dict[str, TallyCounter[str]] = {}
         self.registry.register(_Live(core))
         core.host.listeners.append(self._heard)
 
     def loop_lag(self, seconds: float) -> None:
         self.lag.observe(seconds)
+
+    def service_level(self, queue: str) -> float | None:
+        """Since the core's start; None before the first contact counts."""
+        counted = self._tallies.get(queue)
+        if counted is None or counted["offered"] <= counted["short"]:
+            return None
+        return counted["in_target"] / (counted["offered"] - counted["short"])
 
     def render(self) -> bytes:
         host, health = self._core.host, self._core.writer.health
@@ -79,6 +88,7 @@ class Metrics:
         for fact in facts:
             if isinstance(fact, f.InteractionQueued):
                 self.offered.labels(fact.queue).inc()
+                self._tally(fact.queue, "offered")
             elif isinstance(fact, f.InteractionAnswered):
                 interaction = book.interactions.get(fact.interaction)
                 if interaction is not None and interaction.answered_at_ms == fact.occurred_at_ms:
@@ -97,11 +107,16 @@ class Metrics:
         policy = self._core.host.engine.policy.queues.get(queue)
         if policy is not None and waited_ms <= policy.target_ms:
             self.in_target.labels(queue).inc()
+            self._tally(queue, "in_target")
 
     def _abandoned(self, fact: f.InteractionEnded) -> None:
         self.abandoned.labels(fact.queue).inc()
         if fact.occurred_at_ms - fact.queued_at_ms < SHORT_ABANDON_MS:
             self.short.labels(fact.queue).inc()
+            self._tally(fact.queue, "short")
+
+    def _tally(self, queue: str, what: str) -> None:
+        self._tallies.setdefault(queue, TallyCounter())[what] += 1
 
 
 class _Live:
@@ -137,6 +152,16 @@ class _Live:
         yield GaugeMetricFamily(
             "callcenter_journal_backlog", "Entries not yet committed", core.writer.backlog
         )
+        level = GaugeMetricFamily(
+            "callcenter_service_level",
+            "Answered within target / (offered - short abandons)",
+            labels=["queue"],
+        )
+        for queue in core.host.engine.policy.queues:
+            reached = core.metrics.service_level(queue)
+            if reached is not None:
+                level.add_metric([queue], reached)
+        yield level
         events = CounterMetricFamily(
             "callcenter_voice_events", "Refused, failed and unknown", labels=["what"]
         )

@@ -206,6 +206,9 @@ class RoutingEngine:
         ]
         return len(arrivals), self._now - min(arrivals) if arrivals else 0
 
+    def is_open(self, queue: str) -> bool:
+        return not self._t.closed.get(queue, False)
+
     def position(self, contact: str) -> int:
         """1 for the next of its queue; 0 for one that does not wait."""
         mine = self._t.contacts.get(contact)

@@ -7,12 +7,15 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.staticfiles import StaticFiles
 
+from callcenter.kernel import logging
 from callcenter.kernel.errors import NotAllowed
 from softphone_ui import api, feed, pages
 from softphone_ui.panel import Panel
 
+log = logging.get("http")
 STATIC = Path(__file__).parent / "static"
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
@@ -36,6 +39,11 @@ def build_app(panel: Panel) -> FastAPI:
     @app.exception_handler(NotAllowed)
     async def not_allowed(_request: Request, error: NotAllowed) -> JSONResponse:
         return JSONResponse({"error": error.code}, status_code=api.STATUS.get(error.code, 409))
+
+    @app.exception_handler(SQLAlchemyError)
+    async def no_database(_request: Request, error: SQLAlchemyError) -> JSONResponse:
+        log.error("database_unavailable", reason=type(error).__name__)
+        return JSONResponse({"error": "database"}, status_code=503)
 
     @app.get("/healthz", tags=["health"])
     async def healthz() -> dict[str, str]:

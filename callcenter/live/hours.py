@@ -1,4 +1,4 @@
-"""Opening hours, purely: is the hotline open at a moment, and when does that change next."""
+"""Opening hours: is the hotline open at a moment; and the keeper who tells the engine when that changes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,35 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from callcenter.kernel.schedule import Scheduler
+from callcenter.live.host import Host
+from config.settings import OpeningHours
+from routing import facts as rf
+
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+_LOOK_EVERY_MS = 5_000
+
+
+class HoursKeeper:
+    """Opening hours enter the engine as facts: newcomers to a closed queue overflow."""
+
+    def __init__(self, host: Host, scheduler: Scheduler, hours: OpeningHours) -> None:
+        self._host, self._scheduler, self._hours = host, scheduler, hours
+
+    def open_now(self) -> bool:
+        hours = self._hours
+        return is_open(self._host.clock.now_ms(), hours.timezone, hours.week, hours.holidays)
+
+    def watch(self) -> None:
+        """Tell the engine of what changed, now and from now on."""
+        engine, open_now = self._host.engine, self.open_now()
+        kind = rf.QueueOpened if open_now else rf.QueueClosed
+        changed = [kind(queue) for queue in engine.policy.queues if engine.is_open(queue) != open_now]
+        if changed:
+            self._host.submit(*changed)
+        self._scheduler.after(_LOOK_EVERY_MS, self.watch)
 
 
 def is_open(now_ms: int, timezone: str, week: Mapping[str, str], holidays: Sequence[str]) -> bool:

@@ -15,8 +15,7 @@ from callcenter.kernel.envelope import MasterKey
 from callcenter.live.book import Interaction
 from callcenter.live.facts import CustomerMatched
 from callcenter.live.host import Host
-from callcenter.live.hours import is_open
-from config.settings import OpeningHours
+from callcenter.live.hours import HoursKeeper
 from crm_core.customers import CustomerService
 from crm_core.db import session
 from crm_core.sales_agents import SalesAgentService
@@ -27,7 +26,7 @@ Result = Mapping[str, Any]
 
 class CrmLookups:
     def __init__(
-        self, host: Host, engine: Engine, master: MasterKey, hours: OpeningHours, executor: Executor
+        self, host: Host, engine: Engine, master: MasterKey, hours: HoursKeeper, executor: Executor
     ) -> None:
         self._host, self._engine, self._master = host, engine, master
         self._hours, self._executor = hours, executor
@@ -42,9 +41,7 @@ class CrmLookups:
         answer: Callable[[Result | None], None],
     ) -> None:
         if name == "hours":
-            week, holidays = self._hours.week, self._hours.holidays
-            open_now = is_open(self._host.clock.now_ms(), self._hours.timezone, week, holidays)
-            answer({"open": "yes" if open_now else "no"})
+            answer({"open": "yes" if self._hours.open_now() else "no"})
         elif name == "customer":
             caller = self._host.private.get(interaction.party_ref)
             self._start(lambda: self._customer(caller), answer)

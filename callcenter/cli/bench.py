@@ -1,0 +1,111 @@
+"""`callcenter bench routing|rebuild|all [--json]`: figures of this machine; never part of the tests."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_CALLS = 20_000
+
+
+def routing(calls: int = _CALLS, agents: int = 400) -> dict[str, Any]:
+    """Contacts arriving, answered and ended with `agents` idle: microseconds an activation."""
+    from routing import Activation, AgentPolicy, OfferContact, Policy, QueuePolicy, RoutingEngine
+    from routing import facts as f
+
+    needs = (("service", 1),)
+    people = {f"a{n}": AgentPolicy(f"a{n}", (("service", 5),), 0) for n in range(agents)}
+    engine = RoutingEngine(Policy(queues={"service": QueuePolicy("service", needs)}, agents=people))
+    now_ms = 0
+
+    def activate(*facts: f.Fact) -> tuple[Any, ...]:
+        return engine.activate(Activation(engine.seq + 1, now_ms, facts)).commands
+
+    activate(*(f.AgentReady(agent) for agent in people))
+    started = time.perf_counter()
+    for n in range(calls):
+        now_ms += 3
+        commands = activate(f.ContactArrived(f"c{n}", "service", now_ms))
+        offer = next(command for command in commands if isinstance(command, OfferContact))
+        activate(f.OfferAnswered(offer.offer, now_ms))
+        activate(f.ContactEnded(f"c{n}", now_ms))
+    seconds = time.perf_counter() - started
+    return {"activations": 3 * calls, "us_per_activation": round(seconds / (3 * calls) * 1e6, 1)}
+
+
+def rebuild(calls: int = _CALLS) -> dict[str, Any]:
+    """History from a synthetic journal of `calls` answered calls: facts a second (must be ≥ 20,000)."""
+    from callcenter.history import rebuild as rebuild_history
+    from callcenter.journal import store
+    from crm_core.db import migrate, open_engine
+
+    with tempfile.TemporaryDirectory() as folder:
+        journal = store.connect(Path(folder) / "journal.db")
+        rows = list(_synthetic(calls))
+        journal.executemany("INSERT INTO activations VALUES (?, ?, ?, ?, ?)", rows)
+        engine = open_engine(f"sqlite:///{folder}/history.db")
+        migrate(engine)
+        facts, interactions, seconds = rebuild_history(engine, journal, lambda _done: None)
+        engine.dispose()
+        journal.close()
+    return {"facts": facts, "interactions": interactions, "facts_per_s": round(facts / seconds)}
+
+
+def _synthetic(calls: int) -> Any:
+    from callcenter.journal import store
+    from callcenter.live import facts as f
+    from routing import facts as rf
+
+    live, engine = f.CODEC.to_plain, rf.to_plain
+    seq, at = 0, 1_700_000_000_000
+    idle = {"k": "AgentChanged", "agent": "1001", "state": "idle", "reason": "", "since_ms": 0, "until_ms": 0}
+    commands = store.pack([{**idle, "contact": ""}])
+    for n in range(calls):
+        i, c, o = f"i1-{n}", f"c1-{n}", f"o{n}-1"
+        at += 100
+        for facts in (
+            [live(f.InteractionStarted(i, "voice", "in", "95519", "boot", f"l{n}", f"{i}.party", at))],
+            [live(f.FlowMoved(i, "hotline", "notice", "zh", 0))],
+            [live(f.CustomerMatched(i, 7))],
+            [live(f.FlowMoved(i, "hotline", "main", "zh", 0))],
+            [live(f.InteractionQueued(i, c, "service", at)), engine(rf.ContactArrived(c, "service", at))],
+            [live(f.AgentDialled(i, c, o, "1001", f"d{n}", at))],
+            [engine(rf.OfferAnswered(o, at)), live(f.InteractionAnswered(i, c, o, "1001", f"d{n}", at))],
+            [live(f.RecordingStarted(i, "caller", "agent", at))],
+            [live(f.LegClosed(i, f"l{n}", "caller", 200, "normal", "remote", at, "PCMA", 50, 0, 50))],
+            [live(f.InteractionEnded(i, "answered", "normal", "caller", at)), engine(rf.ContactEnded(c, at))],
+            [live(f.RecordingSaved(i, "file", 1000))],
+            [live(f.WrapUpSaved(i, "1001", "enquiry_answered", "", at))],
+        ):
+            seq += 1
+            yield seq, 1, at, store.pack(facts), commands
+
+
+BENCHES: dict[str, Callable[[], dict[str, Any]]] = {"routing": routing, "rebuild": rebuild}
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="callcenter bench", description="figures of this machine")
+    parser.add_argument("what", choices=[*BENCHES, "all"])
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args(arguments)
+    names = list(BENCHES) if options.what == "all" else [options.what]
+    found = {name: BENCHES[name]() for name in names}
+    if options.json:
+        sys.stdout.write(
+            json.dumps({"machine": platform.platform(), "python": platform.python_version(), **found})
+        )
+        sys.stdout.write("\n")
+    else:
+        for name, figures in found.items():
+            sys.stdout.write(
+                f"{name}: " + ", ".join(f"{key} {value}" for key, value in figures.items()) + "\n"
+            )
+    return 0
