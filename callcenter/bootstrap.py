@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import sqlite3
@@ -270,8 +271,10 @@ def run_core(settings: Settings) -> int:
 
 
 def _core_lock(run_dir: Path) -> int:
-    """`<run_dir>/core.lock` holds the pid of the core of this machine; the newest writes it."""
+    """`<run_dir>/core.lock`, held for life; its text is the pid of the newest core. The lock is shared,
+    since a newer core starts while an older one, about to be superseded, still lives."""
     descriptor = os.open(run_dir / "core.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
     os.ftruncate(descriptor, 0)
     os.write(descriptor, str(os.getpid()).encode())
     return descriptor

@@ -162,8 +162,10 @@ class Projection:
         row = record.row
         row["flow"], row["language"] = fact["flow"], fact["language"]
         path = row["path"].split(",") if row["path"] else []
-        if not path or path[-1] != fact["node"]:
-            row["path"] = ",".join([*path, fact["node"]])
+        for node in fact.get("passed") or (fact["node"],):
+            if not path or path[-1] != node:
+                path.append(node)
+        row["path"] = ",".join(path)
 
     def _queued(self, fact: Plain) -> None:
         record = self._record(fact)

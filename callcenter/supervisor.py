@@ -68,6 +68,12 @@ class Part:
     def alive(self) -> bool:
         return self.pidfd >= 0
 
+    @property
+    def cannot_start(self) -> bool:
+        """It ended at its very first start and said why; later on it is worth trying again."""
+        first = not self.restarts and self.failures == 1
+        return not self.alive and first and self.last_exit in (EXIT_CONFIG, EXIT_LISTEN)
+
     def signal(self, number: int) -> None:
         if self.alive:
             try:
@@ -111,7 +117,7 @@ class Supervisor:
         while not self.stopping:
             if self._wait(self._next_due()):
                 for part in self.parts:
-                    if not part.alive and part.failures == 1 and part.last_exit in (EXIT_CONFIG, EXIT_LISTEN):
+                    if part.cannot_start:
                         return self._give_up(part)
                 self._say()
             for part in self.parts:
@@ -124,8 +130,6 @@ class Supervisor:
 
     def _give_up(self, part: Part) -> int:
         """A part that cannot start at all at the beginning is said at once, not tried for ever."""
-        if part.restarts:
-            return 0
         tail = part.log.read_text(errors="replace").strip().splitlines()[-3:]
         sys.stderr.write(f"{part.name} cannot start: " + "\n".join(tail) + f"\n(see {part.log})\n")
         self._stop_all()

@@ -126,6 +126,8 @@ Verb = Speak | Listen | Ask | Enqueue | Finish
 class Step:
     state: State
     verbs: tuple[Verb, ...]
+    passed: tuple[str, ...] = ()
+    """nodes gone through on the way, the one that waits last"""
 
 
 # --- the three functions -----------------------------------------------------------------------------
@@ -208,13 +210,15 @@ def _goto(flow: Flow, state: State, node: str) -> Step:
 
 def _enter(flow: Flow, state: State, before: tuple[Words, ...]) -> Step:
     """Pass nodes until one waits for something."""
+    passed: list[str] = []
     for _ in range(MAX_STEPS):
         node = flow.nodes.get(state.node)
         if node is None:
             raise FlowError(f"no node {state.node!r}")
+        passed.append(state.node)
         moved = _pass(flow, state, node)
         if moved is None:
-            return Step(state, _wait(flow, state, node, before))
+            return Step(state, _wait(flow, state, node, before), tuple(passed))
         state = moved
     raise FlowError(f"{state.node}: more than {MAX_STEPS} steps without waiting")
 

@@ -37,6 +37,11 @@ class _Channel:
         self.listeners: list[Listener] = []
         self.last_body: Any = None
 
+    def missed(self) -> None:
+        """Something changed while nobody looked: whoever comes back needs the whole state."""
+        self.seq += 1
+        self.recent.clear()
+
 
 class Hub:
     """`state(login)` answers the whole state of that person's page."""
@@ -73,7 +78,10 @@ class Hub:
     def push_soon(self, login: str) -> None:
         """Once, however often it is asked for before the loop comes round."""
         channel = self._channels.get(login)
-        if channel is None or not channel.listeners or login in self._soon:
+        if channel is None or login in self._soon:
+            return
+        if not channel.listeners:
+            channel.missed()
             return
         self._soon.add(login)
         asyncio.get_running_loop().call_soon(self.push, login)
@@ -81,15 +89,24 @@ class Hub:
     def push(self, login: str) -> None:
         self._soon.discard(login)
         channel = self._channels.get(login)
-        if channel is not None and channel.listeners:
+        if channel is None:
+            return
+        if channel.listeners:
+            channel.last_body = None
             self._send(channel, "state", self._state(login))
+        else:
+            channel.missed()
 
     def push_all(self, body: Any) -> None:
         """The same patch to everybody, where it differs from what they last got."""
         for channel in self._channels.values():
-            if channel.listeners and channel.last_body != body:
-                channel.last_body = body
+            if channel.last_body == body:
+                continue
+            channel.last_body = body
+            if channel.listeners:
                 self._send(channel, "patch", body)
+            else:
+                channel.missed()
 
     def close(self) -> None:
         for channel in self._channels.values():

@@ -132,9 +132,6 @@ def _wait_ready(centre: subprocess.Popen[bytes], var: Path) -> bool:
 
 
 def _tell(addresses: dict[str, Any], password: str, config: Path) -> None:
-    from rich.console import Console
-    from rich.panel import Panel
-
     sip = addresses["sip"]
     lines = [
         f"page          http://{addresses['http']}/",
@@ -147,4 +144,5 @@ def _tell(addresses: dict[str, Any], password: str, config: Path) -> None:
         "",
         "Log in as 1001, press R for ready, dial, and answer with A. Ctrl-C stops everything.",
     ]
-    Console(soft_wrap=True).print(Panel("\n".join(lines), title="the centre is running", expand=False))
+    sys.stdout.write("\nThe centre is running.\n\n" + "\n".join(lines) + "\n")
+    sys.stdout.flush()

@@ -143,8 +143,9 @@ class Book:
         if interaction.state == WAITING:
             self.by_contact.pop(interaction.contact, None)
             interaction.state, interaction.contact, interaction.queue = IN_FLOW, "", ""
-        if not interaction.path or interaction.path[-1] != fact.node:
-            interaction.path.append(fact.node)
+        for node in fact.passed or (fact.node,):
+            if not interaction.path or interaction.path[-1] != node:
+                interaction.path.append(node)
 
     def _queued(self, fact: f.InteractionQueued) -> None:
         interaction = self.interactions.get(fact.interaction)

@@ -36,7 +36,7 @@ class CustomerMatched:
 
 @dataclass(frozen=True, slots=True)
 class FlowMoved:
-    """Where the flow stands now; an interaction resumes here."""
+    """Where the flow stands now; an interaction resumes here. `passed`: the nodes on the way, `node` last."""
 
     interaction: str
     flow: str
@@ -44,6 +44,7 @@ class FlowMoved:
     language: str
     tries: int
     vars_ref: str = ""
+    passed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,7 +154,7 @@ class FlowRunner:
 
     def _perform(self, run: _Run, step: iv.Step, playing: str = "") -> None:
         run.turn += 1
-        self._note(run)
+        self._note(run, step.passed)
         for verb in step.verbs:
             if isinstance(verb, iv.Speak):
                 self._speak(run, verb, playing)
@@ -168,7 +168,7 @@ class FlowRunner:
                 self.stop(run.interaction.id)
                 self._ends.finish(run.interaction, verb.outcome)
 
-    def _note(self, run: _Run) -> None:
+    def _note(self, run: _Run, passed: tuple[str, ...]) -> None:
         interaction, state = run.interaction, run.state
         text = json.dumps(state.variables, ensure_ascii=False, sort_keys=True)
         vars_ref = ""
@@ -179,7 +179,9 @@ class FlowRunner:
             )
             vars_ref = self._host.private.put(person, f"{interaction.id}.vars", text)
         self._host.submit(
-            FlowMoved(interaction.id, run.flow.flow, state.node, state.language, state.tries, vars_ref)
+            FlowMoved(
+                interaction.id, run.flow.flow, state.node, state.language, state.tries, vars_ref, passed
+            )
         )
 
     def _speak(self, run: _Run, verb: iv.Speak, playing: str) -> None:

@@ -229,12 +229,12 @@ function renderOverview() {
     make("tr", {}, make("td", {}, `${agent.name} `, make("span", { class: "aside" }, agent.login)),
       make("td", {}, make("span", { class: `badge ${agent.state}` }, make("span", { class: "dot" }), say(agent.state)),
         " ", make("span", { class: "aside" }, agent.reason ? say(agent.reason) : "")),
-      make("td", { class: "number clock", "data-since": agent.since_ms }))));
+      agent.since_ms ? make("td", { class: "number clock", "data-since": agent.since_ms }) : make("td", { class: "number" }, "–"))));
   tick();
 }
 
 function tick() {
-  if (state.agent) byId("state-clock").textContent = duration(now() - state.agent.since_ms);
+  if (state.agent?.since_ms) byId("state-clock").textContent = duration(now() - state.agent.since_ms);
   for (const clock of document.querySelectorAll("[data-since]")) {
     clock.textContent = duration(now() - Number(clock.dataset.since));
   }

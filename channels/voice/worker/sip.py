@@ -101,10 +101,11 @@ class Sip:
         return self.calls[leg].getAudioMedia(-1)
 
     def received_packets(self, leg: str) -> int:
+        """RTP packets that came from this leg so far; -1 where it has no audio."""
         try:
             stat = self.calls[leg].getStreamStat(0)
             return int(stat.rtcp.rxStat.pkt)
-        except self.pj.Error:
+        except (KeyError, self.pj.Error):
             return -1
 
     def stats(self, leg: str) -> dict[str, Any] | None:

@@ -295,9 +295,14 @@ class Worker:
             packets = self.sip.received_packets(leg.id)
             if packets != leg.packets:
                 leg.packets, leg.packets_ms, leg.probing = packets, at_ms, False
-            elif leg.packets > 0 and at_ms - leg.packets_ms > limit_ms:
+            elif at_ms - leg.packets_ms > limit_ms and self._worth_a_probe(leg, packets):
                 self._probe(leg, at_ms, limit_ms)
         self.timers.at(at_ms + _WATCH_MS, self._watch)
+
+    def _worth_a_probe(self, leg: Leg, packets: int) -> bool:
+        """A phone that sent audio and stopped, or that never sent any although its caller does. Where
+        neither side sends (signalling without media) there is nothing to conclude from silence."""
+        return packets > 0 or self.sip.received_packets(leg.peer or "") > 0
 
     def _probe(self, leg: Leg, at_ms: int, limit_ms: int) -> None:
         if leg.probing:
