@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from routing import facts as f
@@ -30,6 +30,7 @@ from routing.commands import (
 )
 from routing.index import Index
 from routing.policy import Policy
+from routing.snapshot import STATE_VERSION, EngineState, tables_from_plain, tables_to_plain
 from routing.state import (
     AGENT_TRANSITIONS,
     CONNECTED,
@@ -44,14 +45,11 @@ from routing.state import (
     Agent,
     Contact,
     Offer,
+    Tables,
 )
 
-STATE_VERSION = 1
 _CONSIDERED = 10
 _BUSY = frozenset({RESERVED, TALKING, WRAP_UP})
-
-EngineState = dict[str, Any]
-"""Plain values only: what `snapshot` answers and `restore` takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +68,12 @@ class Completion:
     next_deadline_ms: int | None
 
 
-@dataclass(slots=True)
-class _Tables:
-    contacts: dict[str, Contact] = field(default_factory=dict)
-    agents: dict[str, Agent] = field(default_factory=dict)
-    offers: dict[str, Offer] = field(default_factory=dict)
-    waiting: dict[str, int] = field(default_factory=dict)
-    closed: dict[str, bool] = field(default_factory=dict)
-
-
 class RoutingEngine:
     """Misuse by the host raises ValueError; a peer's bad fact becomes `RejectFact`."""
 
     def __init__(self, policy: Policy | None = None) -> None:
         self._policy = policy or Policy()
-        self._t = _Tables()
+        self._t = Tables()
         self._index = Index()
         self._seq = 0
         self._now = 0
@@ -145,10 +134,7 @@ class RoutingEngine:
             "seq": self._seq,
             "now_ms": self._now,
             "order": self._order,
-            "closed": sorted(queue for queue, closed in self._t.closed.items() if closed),
-            "contacts": [_contact_row(contact) for contact in self._t.contacts.values()],
-            "agents": [_agent_row(agent) for agent in self._t.agents.values()],
-            "offers": [[o.id, o.contact, o.agent, o.expires_at_ms] for o in self._t.offers.values()],
+            **tables_to_plain(self._t),
         }
 
     @classmethod
@@ -160,22 +146,21 @@ class RoutingEngine:
             raise ValueError("snapshot was taken under another policy")
         engine = cls(policy)
         engine._seq, engine._now, engine._order = state["seq"], state["now_ms"], state["order"]
-        engine._t.closed = dict.fromkeys(state["closed"], True)
-        engine._t.contacts = {row[0]: _contact(row) for row in state["contacts"]}
-        engine._t.agents = {row[0]: _agent(row) for row in state["agents"]}
-        engine._t.offers = {row[0]: Offer(*row) for row in state["offers"]}
-        for contact in engine._t.contacts.values():
-            if contact.state == WAITING:
-                engine._count_waiting(contact.queue, 1)
-            for agent, until in contact.barred.items():
-                engine._arm(until, "bar", f"{contact.id}\0{agent}", 0)
-        for offer in engine._t.offers.values():
-            engine._arm(offer.expires_at_ms, "offer", offer.id, 0)
-        for agent_state in engine._t.agents.values():
-            if agent_state.until_ms:
-                engine._arm(agent_state.until_ms, "agent", agent_state.id, agent_state.token)
+        engine._t = tables_from_plain(state)
+        engine._rearm()
         engine._index.rebuild(engine._t.contacts, engine._t.agents)
         return engine
+
+    def _rearm(self) -> None:
+        """Timers follow from the tables, and are totally ordered by value: nothing else is kept of them."""
+        for contact in self._t.contacts.values():
+            for agent, until in contact.barred.items():
+                self._arm(until, "bar", f"{contact.id}\0{agent}", 0)
+        for offer in self._t.offers.values():
+            self._arm(offer.expires_at_ms, "offer", offer.id, 0)
+        for agent_state in self._t.agents.values():
+            if agent_state.until_ms:
+                self._arm(agent_state.until_ms, "agent", agent_state.id, agent_state.token)
 
     # --- queries -----------------------------------------------------------------------------------
 
@@ -614,29 +599,3 @@ class RoutingEngine:
             timer = heapq.heappop(self._timers)
             if self._timer_holds(timer):
                 self._due[timer[1]](timer[2])
-
-
-def _contact_row(c: Contact) -> list[Any]:
-    needs = [list(need) for need in c.needs]
-    barred = [list(pair) for pair in c.barred.items()]
-    return [c.id, c.queue, needs, c.arrived_at_ms, c.deadline_ms, c.order, c.state, c.offer, c.agent, barred]
-
-
-def _contact(row: list[Any]) -> Contact:
-    needs = tuple((str(name), int(level)) for name, level in row[2])
-    contact = Contact(row[0], row[1], needs, row[3], row[4], row[5])
-    contact.state, contact.offer, contact.agent = row[6:9]
-    contact.barred = dict(row[9])
-    return contact
-
-
-def _agent_row(a: Agent) -> list[Any]:
-    skills = [list(skill) for skill in a.skills]
-    return [
-        *(a.id, skills, a.state, a.since_ms, a.reason, a.until_ms, a.contact, a.offer),
-        *(a.idle_since_ms, a.idle_order, a.next_state, a.next_reason, a.token),
-    ]
-
-
-def _agent(row: list[Any]) -> Agent:
-    return Agent(row[0], tuple((str(name), int(level)) for name, level in row[1]), *row[2:])

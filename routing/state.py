@@ -84,3 +84,14 @@ class Offer:
     contact: str
     agent: str
     expires_at_ms: int
+
+
+@dataclass(slots=True)
+class Tables:
+    """All of the engine's state but its indexes and timers, which follow from it."""
+
+    contacts: dict[str, Contact] = field(default_factory=dict)
+    agents: dict[str, Agent] = field(default_factory=dict)
+    offers: dict[str, Offer] = field(default_factory=dict)
+    waiting: dict[str, int] = field(default_factory=dict)
+    closed: dict[str, bool] = field(default_factory=dict)

@@ -95,7 +95,8 @@ def _prepare(config: Path, password: str) -> None:
 def _run(config: Path, var: Path, addresses: dict[str, Any], password: str) -> int:
     python = sys.executable
     children: list[subprocess.Popen[bytes]] = []
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     try:
         centre = subprocess.Popen([python, "-m", "callcenter", "run", "-c", str(config)])
         children.append(centre)
