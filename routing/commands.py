@@ -31,7 +31,7 @@ class OfferContact(Command):
 
 @dataclass(frozen=True, slots=True)
 class WithdrawOffer(Command):
-    """Stop ringing. Reasons: no_answer, abandoned, agent_left."""
+    """Stop ringing. Reasons: no_answer, abandoned, agent_left, adopted (a live call won)."""
 
     offer: str
     contact: str

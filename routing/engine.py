@@ -113,6 +113,9 @@ class RoutingEngine:
             raise ValueError(f"activation {activation.seq} after {self._seq}")
         if activation.now_ms < self._now:
             raise ValueError(f"time went back from {self._now} to {activation.now_ms}")
+        for fact in activation.facts:
+            if type(fact) not in self._apply:
+                raise ValueError(f"not a fact of this engine: {fact!r}")
         self._seq, self._now = activation.seq, activation.now_ms
         self._offers_made = 0
         self._commands = []
@@ -222,11 +225,10 @@ class RoutingEngine:
         """Agents of the policy join the table; one that left it goes when its work is done."""
         agents = self._t.agents
         for known in list(agents.values()):
-            if known.id not in self._policy.agents:
-                if known.state in _BUSY:
-                    known.next_state = LOGGED_OUT
-                else:
-                    del agents[known.id]
+            if known.id not in self._policy.agents and known.state not in _BUSY:
+                if known.state != LOGGED_OUT:
+                    self._set_agent(known, LOGGED_OUT)
+                del agents[known.id]
         for settings in self._policy.agents.values():
             agent = agents.setdefault(settings.agent, Agent(settings.agent, settings.skills))
             agent.skills = settings.skills
@@ -244,13 +246,13 @@ class RoutingEngine:
         if agent.state == LOGGED_OUT:
             self._set_agent(agent, NOT_READY, reason="logged_in")
         elif agent.next_state == LOGGED_OUT:
-            agent.next_state = ""
+            agent.next_state = agent.next_reason = ""
 
     def _logged_out(self, fact: f.AgentLoggedOut) -> None:
         agent = self._known_agent(fact, fact.agent)
         if agent is None or agent.state == LOGGED_OUT:
             return
-        agent.next_state = LOGGED_OUT
+        agent.next_state, agent.next_reason = LOGGED_OUT, ""
         if agent.state == RESERVED:
             self._end_offer(self._t.offers[agent.offer], "agent_left")
         elif agent.state != TALKING:
@@ -290,25 +292,33 @@ class RoutingEngine:
         `keep_place`: the agent did nothing and stays as long idle as before."""
         wanted, reason = agent.next_state, agent.next_reason
         agent.next_state = agent.next_reason = ""
-        if wanted:
+        if agent.id not in self._policy.agents:
+            self._set_agent(agent, LOGGED_OUT)
+            del self._t.agents[agent.id]
+            self._index.rebuild(self._t.contacts, self._t.agents)
+        elif wanted:
             self._set_agent(agent, wanted, reason=reason)
-            if agent.id not in self._policy.agents:
-                del self._t.agents[agent.id]
-                self._index.rebuild(self._t.contacts, self._t.agents)
         else:
             self._become_idle(agent, keep_place)
+
+    def _leaves_after_this(self, agent: Agent) -> bool:
+        return bool(agent.next_state) or agent.id not in self._policy.agents
 
     def _become_idle(self, agent: Agent, keep_place: bool = False) -> None:
         if not keep_place:
             self._order += 1
             agent.idle_since_ms, agent.idle_order = self._now, self._order
         self._set_agent(agent, IDLE)
-        contact, heads = self._index.best_waiting(agent, self._now)
-        if contact is not None:
-            considered = tuple((head.id, head.deadline_ms) for head in heads[:_CONSIDERED])
-            waiting = sum(self._t.waiting.values())
-            rest = (("later_or_other_skill", waiting - len(considered)),)
-            self._make_offer(contact, agent, "earliest_deadline", considered, rest)
+        self._serve(agent)
+
+    def _serve(self, agent: Agent) -> None:
+        """An idle agent takes the contact whose deadline is the earliest, if any waits for them."""
+        best = self._index.best_waiting(agent, self._now, _CONSIDERED)
+        if best:
+            considered = tuple((contact.id, contact.deadline_ms) for contact in best)
+            others = sum(self._t.waiting.values()) - len(best)
+            rest = (("later_or_other_skill", others),) if others else ()
+            self._make_offer(best[0], agent, "earliest_deadline", considered, rest)
 
     def _set_agent(
         self,
@@ -370,18 +380,23 @@ class RoutingEngine:
         self._match_contact(contact)
 
     def _match_contact(self, contact: Contact) -> None:
-        first = self._index.first_idle(contact.needs, _CONSIDERED)
+        first = self._index.first_idle(contact, self._now, _CONSIDERED)
         agent = self._index.take_idle(contact, self._now)
         if agent is None:
             return
         signature = self._index.signature(contact.needs)
-        others = [other for other in first if other is not agent][: _CONSIDERED - 1]
-        considered = tuple((a.id, a.idle_since_ms) for a in (agent, *others))
-        rest = [("idle", signature.states[IDLE] - len(considered))]
+        considered = tuple((candidate.id, candidate.idle_since_ms) for candidate in first)
+        barred = self._barred_idle(contact)
+        rest = [("barred", barred), ("idle", signature.states[IDLE] - len(considered) - barred)]
         rest += [(state, count) for state, count in sorted(signature.states.items()) if state != IDLE]
         rest.append(("skill", len(self._t.agents) - signature.eligible))
         counted = tuple((reason, count) for reason, count in rest if count > 0)
         self._make_offer(contact, agent, "longest_idle", considered, counted)
+
+    def _barred_idle(self, contact: Contact) -> int:
+        """Idle agents who declined this contact a moment ago."""
+        views = (self._t.agents.get(agent) for agent, until in contact.barred.items() if until > self._now)
+        return sum(1 for agent in views if agent is not None and agent.state == IDLE)
 
     def _abandoned(self, fact: f.ContactAbandoned) -> None:
         contact = self._known_contact(fact, fact.contact)
@@ -429,31 +444,48 @@ class RoutingEngine:
         contact = self._t.contacts.get(fact.contact)
         queue = self._policy.queues.get(fact.queue)
         needs = queue.skills if queue else ()
-        agent = self._t.agents.get(fact.agent) if fact.agent else None
-        if contact is not None and (agent is None or contact.state == CONNECTED):
-            self._reject(fact, fact.contact, "known_already")
-            return
-        if contact is not None and contact.state == OFFERED:
-            if contact.agent == fact.agent:
-                self._answered(f.OfferAnswered(contact.offer, fact.occurred_at_ms))
-            else:
-                self._reject(fact, fact.contact, "offered_elsewhere")
-            return
         arrived_at_ms = min(fact.occurred_at_ms, self._now)
-        if agent is None:
+        if contact is not None and (not fact.agent or contact.state == CONNECTED):
+            self._reject(fact, fact.contact, "known_already")
+        elif not fact.agent:
             self._admit(fact.contact, fact.queue, needs, arrived_at_ms, fact.deadline_ms)
-            return
-        if agent.state in (RESERVED, TALKING):
-            self._reject(fact, fact.agent, "agent_busy")
-            return
-        if contact is None:
-            self._order += 1
-            contact = Contact(fact.contact, fact.queue, needs, arrived_at_ms, fact.deadline_ms, self._order)
-            self._t.contacts[contact.id] = contact
         else:
-            self._leave_waiting(contact)
-        contact.state, contact.agent = CONNECTED, agent.id
+            agent = self._known_agent(fact, fact.agent)
+            if agent is None:
+                return
+            if agent.state == TALKING:
+                self._reject(fact, fact.agent, "agent_busy")
+                return
+            if contact is None:
+                self._order += 1
+                contact = Contact(
+                    fact.contact, fact.queue, needs, arrived_at_ms, fact.deadline_ms, self._order
+                )
+                self._t.contacts[contact.id] = contact
+            self._adopt_conversation(contact, agent)
+
+    def _adopt_conversation(self, contact: Contact, agent: Agent) -> None:
+        """They talk already: offers that say otherwise are withdrawn, on both sides."""
+        if contact.state == OFFERED and contact.agent == agent.id:
+            self._answered(f.OfferAnswered(contact.offer, self._now))
+            return
+        bystander = displaced = None
+        if contact.state == OFFERED:
+            bystander = self._withdraw(self._t.offers[contact.offer])[1]
+        self._leave_waiting(contact)
+        if agent.state == RESERVED:
+            displaced = self._withdraw(self._t.offers[agent.offer])[0]
+        contact.state, contact.offer, contact.agent = CONNECTED, "", agent.id
         self._set_agent(agent, TALKING, contact=contact.id)
+        if bystander is not None:
+            self._finish_work(bystander, keep_place=True)
+        if displaced is not None:
+            self._wait(displaced)
+
+    def _withdraw(self, offer: Offer) -> tuple[Contact, Agent]:
+        del self._t.offers[offer.id]
+        self._commands.append(WithdrawOffer(offer.id, offer.contact, offer.agent, "adopted"))
+        return self._t.contacts[offer.contact], self._t.agents[offer.agent]
 
     # --- offers ------------------------------------------------------------------------------------
 
@@ -527,24 +559,25 @@ class RoutingEngine:
         self._wait(contact)
 
     def _missed(self, agent: Agent) -> None:
-        if self._policy.missed_action == "not_ready" and not agent.next_state:
+        if self._policy.missed_action == "not_ready" and not self._leaves_after_this(agent):
             self._set_agent(agent, NOT_READY, reason="missed")
         else:
             self._finish_work(agent)
 
     def _pause_device(self, agent: Agent, cause: str) -> None:
-        if agent.next_state or not self._policy.device_pause_ms:
+        if self._leaves_after_this(agent) or not self._policy.device_pause_ms:
             self._finish_work(agent)
             return
         until_ms = self._now + self._policy.device_pause_ms
         self._set_agent(agent, NOT_READY, reason=f"device_{cause}", until_ms=until_ms)
 
     def _bar_lifted(self, key: str) -> None:
-        contact_id, _, agent = key.partition("\0")
-        contact = self._t.contacts[contact_id]
-        del contact.barred[agent]
-        if contact.state == WAITING:
-            self._match_contact(contact)
+        """The agent may get the contact again; several bars that end together go by deadline."""
+        contact_id, _, barred = key.partition("\0")
+        contact, agent = self._t.contacts[contact_id], self._t.agents.get(barred)
+        del contact.barred[barred]
+        if agent is not None and agent.state == IDLE:
+            self._serve(agent)
 
     # --- small things ------------------------------------------------------------------------------
 

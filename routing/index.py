@@ -24,6 +24,7 @@ class Signature:
     def __init__(self, needs: Skills) -> None:
         self.needs = needs
         self.waiting: list[WaitingEntry] = []
+        self.sweep_at = _SLACK
         self.idle: list[IdleEntry] = []
         self.eligible = 0
         self.states: Counter[str] = Counter()
@@ -64,8 +65,13 @@ class Index:
         return found
 
     def add_waiting(self, contact: Contact) -> None:
-        entry = (contact.deadline_ms, contact.order, contact.id)
-        heapq.heappush(self.signature(contact.needs).waiting, entry)
+        signature = self.signature(contact.needs)
+        heap = signature.waiting
+        heapq.heappush(heap, (contact.deadline_ms, contact.order, contact.id))
+        if len(heap) > signature.sweep_at:
+            heap[:] = [entry for entry in heap if self._waiting_holds(entry)]
+            heapq.heapify(heap)
+            signature.sweep_at = _SLACK + 2 * len(heap)
 
     def agent_changed(self, agent: Agent, before: str) -> None:
         """Keep counts, and the idle heaps of every signature the agent can serve."""
@@ -93,44 +99,48 @@ class Index:
             heapq.heappush(heap, entry)
         return found
 
-    def best_waiting(self, agent: Agent, now_ms: int) -> tuple[Contact | None, list[Contact]]:
-        """The contact with the earliest deadline that the agent may get, and the heads considered."""
-        heads: list[Contact] = []
+    def best_waiting(self, agent: Agent, now_ms: int, count: int) -> list[Contact]:
+        """Up to `count` contacts that the agent may get, earliest deadline first."""
+        found: list[Contact] = []
         for signature in self._of_agent[agent.id]:
-            head = self._head(signature, agent.id, now_ms)
-            if head is not None:
-                heads.append(head)
-        heads.sort(key=lambda contact: contact.key)
-        return (heads[0] if heads else None), heads
+            self._drop_dead_heads(signature)
+            found.extend(self._first_waiting(signature, agent.id, now_ms, count))
+        found.sort(key=lambda contact: contact.key)
+        return found[:count]
 
-    def first_idle(self, needs: Skills, count: int) -> list[Agent]:
-        """Up to `count` idle agents in order, without disturbing the heap (best-first walk)."""
-        heap = self.signature(needs).idle
+    def first_idle(self, contact: Contact, now_ms: int, count: int) -> list[Agent]:
+        """Up to `count` idle agents who may get the contact, in order, without disturbing the heap."""
         found: list[Agent] = []
-        for entry in _in_order(heap):
-            if self._idle_holds(entry):
-                found.append(self._agents[entry[2]])
-                if len(found) == count:
-                    break
+        seen: set[str] = set()
+        for entry in _in_order(self.signature(contact.needs).idle):
+            agent = entry[2]
+            if agent in seen or not self._idle_holds(entry) or contact.barred.get(agent, 0) > now_ms:
+                continue
+            seen.add(agent)
+            found.append(self._agents[agent])
+            if len(found) == count:
+                break
         return found
 
-    def _head(self, signature: Signature, agent: str, now_ms: int) -> Contact | None:
-        heap = signature.waiting
-        passed: list[WaitingEntry] = []
-        found = None
-        while heap:
-            contact = self._contacts.get(heap[0][2])
-            if contact is None or contact.state != WAITING or contact.order != heap[0][1]:
-                heapq.heappop(heap)
+    def _first_waiting(self, signature: Signature, agent: str, now_ms: int, count: int) -> list[Contact]:
+        found: list[Contact] = []
+        for entry in _in_order(signature.waiting):
+            contact = self._contacts.get(entry[2])
+            if contact is None or not self._waiting_holds(entry) or contact.barred.get(agent, 0) > now_ms:
                 continue
-            if contact.barred.get(agent, 0) > now_ms:
-                passed.append(heapq.heappop(heap))
-                continue
-            found = contact
-            break
-        for entry in passed:
-            heapq.heappush(heap, entry)
+            found.append(contact)
+            if len(found) == count:
+                break
         return found
+
+    def _drop_dead_heads(self, signature: Signature) -> None:
+        heap = signature.waiting
+        while heap and not self._waiting_holds(heap[0]):
+            heapq.heappop(heap)
+
+    def _waiting_holds(self, entry: WaitingEntry) -> bool:
+        contact = self._contacts.get(entry[2])
+        return contact is not None and contact.state == WAITING and contact.order == entry[1]
 
     def _idle_holds(self, entry: IdleEntry) -> bool:
         agent = self._agents.get(entry[2])

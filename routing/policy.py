@@ -16,6 +16,9 @@ KNOWN_FLAGS: tuple[str, ...] = ()
 """Changed behaviour, append-only: a stored journal replays under the flags that its policy names."""
 
 
+MISSED_ACTIONS = ("not_ready", "stay_ready")
+
+
 def skills_of(levels: dict[str, int]) -> Skills:
     return tuple(sorted(levels.items()))
 
@@ -35,6 +38,10 @@ class QueuePolicy:
     ring_ms: int = 20_000
     max_waiting: int = 0
     """0: no limit"""
+
+    def __post_init__(self) -> None:
+        if self.ring_ms <= 0:
+            raise ValueError(f"queue {self.name}: ring_ms = {self.ring_ms}, expected more than 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,8 @@ class Policy:
     flags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.missed_action not in MISSED_ACTIONS:
+            raise ValueError(f"missed_action = {self.missed_action!r}, expected one of {MISSED_ACTIONS}")
         unknown = [flag for flag in self.flags if flag not in KNOWN_FLAGS]
         if unknown:
             raise ValueError(f"policy flag {unknown[0]!r} is not known to this engine")
