@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from callcenter.kernel import logging
 from callcenter.kernel.schedule import Handle, Scheduler
-from callcenter.live.book import Interaction
+from callcenter.live.book import IN_FLOW, Interaction
 from callcenter.live.facts import FlowMoved
 from callcenter.live.host import Host
 from channels.base import VoiceCommands
@@ -76,6 +76,8 @@ class FlowRunner:
         self._host, self._scheduler, self._voice = host, scheduler, voice
         self._speech, self._lookups, self._flows, self._ends = speech, lookups, flows, ends
         self._runs: dict[str, _Run] = {}
+        self._early: dict[str, str] = {}
+        """keys of flows that were not resumed yet: pressed while no core reigned"""
         self._plays = itertools.count(1)
         self.errors = 0
 
@@ -97,6 +99,9 @@ class FlowRunner:
     def key(self, interaction: str, digit: str) -> None:
         run = self._runs.get(interaction)
         if run is None:
+            live = self._host.book.interactions.get(interaction)
+            if live is not None and live.state == IN_FLOW:
+                self._early[interaction] = self._early.get(interaction, "") + digit
             return
         run.keys += digit
         if run.listen is not None:
@@ -119,6 +124,7 @@ class FlowRunner:
             self._step(run, iv.Refused(reason))
 
     def stop(self, interaction: str) -> None:
+        self._early.pop(interaction, None)
         run = self._runs.pop(interaction, None)
         if run is not None:
             self._disarm(run)
@@ -131,7 +137,7 @@ class FlowRunner:
         except iv.FlowError as error:
             self._broken(interaction, error)
             return
-        run = _Run(interaction, flow, step.state)
+        run = _Run(interaction, flow, step.state, keys=self._early.pop(interaction.id, ""))
         self._runs[interaction.id] = run
         self._perform(run, step, playing)
 

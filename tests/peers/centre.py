@@ -94,11 +94,20 @@ class Centre:
 
     def kill_core(self) -> float:
         """SIGKILL to the core; answers the moment (seconds since 1970)."""
-        return self._kill(self.status()["core"]["pid"])
+        return self.kill(self.status()["core"]["pid"])
 
     def kill_worker(self) -> float:
         """SIGKILL to the voice worker; answers the moment."""
-        return self._kill(self.status()["workers"][0]["pid"])
+        return self.kill(self.status()["workers"][0]["pid"])
+
+    def kill(self, pid: int) -> float:
+        """SIGKILL to one of its processes; answers the moment."""
+        assert pid, "nothing to kill"
+        self._note_sessions()
+        os.kill(pid, signal.SIGKILL)
+        at = time.time()
+        until(lambda: _stat(pid)[0] in "ZX", 2, f"the end of {pid}")
+        return at
 
     @contextlib.contextmanager
     def without_supervisor(self) -> Iterator[None]:
@@ -286,14 +295,6 @@ class Centre:
             return 0, ""
         finally:
             link.close()
-
-    def _kill(self, pid: int) -> float:
-        assert pid, "nothing to kill"
-        self._note_sessions()
-        os.kill(pid, signal.SIGKILL)
-        at = time.time()
-        until(lambda: _stat(pid)[0] in "ZX", 2, f"the end of {pid}")
-        return at
 
     def _marked(self) -> list[int]:
         """Living processes that were started with this centre's environment."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from routing import (
     Activation,
@@ -30,34 +30,48 @@ from tests.routing.naive import NaiveCentre
 
 AGENTS = ("ann", "bob", "cyd", "dee")
 QUEUES = ("claims", "sales", "vip")
+CONTACT_FACTS = (f.ContactAbandoned, f.ContactEnded, f.ContactRequeued)
 ANY = st.integers(0, 30)
 """An index into whatever there is at that moment."""
 
-waits = st.sampled_from((0, 0, 1, 700, 3_000, 10_000, 31_000))
-skills = st.dictionaries(st.sampled_from(("en", "fr")), st.integers(1, 3), max_size=2).map(skills_of)
-queue_policies = st.builds(
-    QueuePolicy,
-    name=st.sampled_from(QUEUES),
-    skills=skills,
-    target_ms=st.sampled_from((0, 20_000)),
-    priority=st.integers(0, 1),
-    ring_ms=st.sampled_from((3_000, 20_000)),
-    max_waiting=st.sampled_from((0, 0, 1, 3)),
+waits = st.sampled_from((0, 0, 0, 1, 700, 2_000, 4_000))
+needs = st.sampled_from(({}, {}, {"en": 1}, {"en": 3}, {"fr": 2}, {"en": 2, "fr": 2})).map(skills_of)
+skills = st.sampled_from(({}, {"en": 2}, {"en": 3}, {"fr": 3}, {"en": 2, "fr": 3}, {"en": 3, "fr": 2}))
+queue_policies = st.tuples(
+    *(
+        st.builds(
+            QueuePolicy,
+            name=st.just(name),
+            skills=needs,
+            target_ms=st.sampled_from((0, 20_000)),
+            priority=st.sampled_from((0, 0, 1)),
+            ring_ms=st.sampled_from((5_000, 20_000)),
+            max_waiting=st.sampled_from((0, 0, 1, 3)),
+        )
+        for name in QUEUES
+    )
 )
 agent_policies = st.tuples(
-    *(st.builds(AgentPolicy, st.just(agent), skills, st.sampled_from((0, 10_000))) for agent in AGENTS)
+    *(
+        st.builds(AgentPolicy, st.just(name), skills.map(skills_of), st.sampled_from((0, 10_000)))
+        for name in AGENTS
+    )
 )
 policies = st.builds(
     Policy,
-    queues=st.lists(queue_policies, min_size=1, max_size=4).map(lambda qs: {q.name: q for q in qs}),
-    agents=agent_policies.map(lambda all_: {a.agent: a for a in all_}),
+    queues=st.builds(
+        lambda all_, gone: {queue.name: queue for queue in all_ if queue.name != gone},
+        queue_policies,
+        st.sampled_from(("", "", *QUEUES)),
+    ),
+    agents=agent_policies.map(lambda all_: {agent.agent: agent for agent in all_}),
     missed_action=st.sampled_from(("not_ready", "stay_ready")),
-    decline_pause_ms=st.sampled_from((0, 10_000)),
+    decline_pause_ms=st.sampled_from((0, 7_000, 10_000)),
     device_pause_ms=st.sampled_from((0, 30_000)),
 )
 
-queues = st.sampled_from((*QUEUES, "nowhere"))
-agents = st.sampled_from((*AGENTS, "ghost"))
+queues = st.sampled_from((*QUEUES, *QUEUES, *QUEUES, "nowhere"))
+agents = st.sampled_from((*AGENTS, *AGENTS, "ghost"))
 arriving = st.tuples(queues, st.sampled_from((-5, 0, 2_000)), st.sampled_from((0, 0, 5_000)))
 about_agents = st.one_of(
     *(st.builds(kind, agent=agents) for kind in (f.AgentLoggedIn, f.AgentLoggedOut, f.AgentReady)),
@@ -65,10 +79,12 @@ about_agents = st.one_of(
     st.builds(f.AgentNotReady, agent=agents, reason=st.just("")),
     st.builds(f.WrapUpEnded, agent=agents, occurred_at_ms=st.just(0)),
 )
-about_offers = st.sampled_from(
-    (f.OfferAnswered, f.OfferAnswered, f.OfferDeclined, "busy", "no_answer", "unreachable")
+about_offers = st.sampled_from((f.OfferAnswered, f.OfferAnswered, f.OfferDeclined, "busy", "no_answer"))
+about_contacts = st.sampled_from(CONTACT_FACTS)
+adoptions = st.tuples(queues, st.sampled_from((*AGENTS, "")), ANY, st.booleans())
+happenings = st.one_of(
+    arriving, about_agents, about_agents, st.tuples(about_offers, ANY), st.tuples(about_contacts, ANY)
 )
-about_contacts = st.sampled_from((f.ContactAbandoned, f.ContactEnded, f.ContactEnded, f.ContactRequeued))
 
 
 def plain(command: Command) -> tuple[Any, ...]:
@@ -121,79 +137,121 @@ class RoutingMachine(RuleBasedStateMachine):
         self.offers += [command.offer for command in done.commands if isinstance(command, OfferContact)]
         assert done.next_deadline_ms == min((timer[0] for timer in self.naive.timers()), default=None)
         assert done.next_deadline_ms is None or done.next_deadline_ms > self.now
+        self.states_are_those_of_the_naive_centre()
+        self.places_are_those_of_the_naive_centre()
+        self.nobody_is_offered_twice()
+        self.an_offered_agent_has_the_skills()
+        self.nobody_waits_for_an_idle_agent()
+        self.every_state_has_a_way_out()
 
     def contact(self, index: int) -> str:
-        recent = self.contacts[-12:]
-        return recent[index % len(recent)]
+        known = [caller.id for caller in self.naive.callers] * 2 + self.contacts[-3:]
+        return known[index % len(known)]
 
     def offer(self, index: int) -> str:
-        open_or_recent = [ring.id for ring in self.naive.ringing] * 2 + self.offers[-3:]
-        return open_or_recent[index % len(open_or_recent)]
+        known = [ring.id for ring in self.naive.ringing] * 2 + self.offers[-3:]
+        return known[index % len(known)]
 
     def arrival(self, queue: str, late_ms: int, credit_ms: int) -> f.Fact:
         self.contacts.append(f"c{len(self.contacts)}")
         return f.ContactArrived(self.contacts[-1], queue, self.now - late_ms, credit_ms)
 
-    def offer_fact(self, kind: Any, index: int) -> f.Fact:
+    def about_offer(self, kind: Any, offer: str) -> f.Fact:
         if isinstance(kind, str):
-            return f.OfferFailed(self.offer(index), self.now, kind)
-        return kind(self.offer(index), self.now)
+            return f.OfferFailed(offer, self.now, kind)
+        return kind(offer, self.now)
 
-    @rule(wait_ms=waits, arriving=arriving)
-    def a_contact_arrives(self, wait_ms: int, arriving: tuple[str, int, int]) -> None:
-        self.act(wait_ms, self.arrival(*arriving))
+    def seats(self, *states: str) -> list[str]:
+        return [seat.id for seat in self.naive.seats if seat.state in states]
 
-    @rule(wait_ms=waits, fact=about_agents)
-    def something_about_an_agent(self, wait_ms: int, fact: f.Fact) -> None:
-        self.act(wait_ms, fact)
+    def callers(self, *states: str) -> list[str]:
+        return [caller.id for caller in self.naive.callers if caller.state in states]
 
-    @rule(wait_ms=waits, kind=about_offers, index=ANY)
-    def something_about_an_offer(self, wait_ms: int, kind: Any, index: int) -> None:
-        self.act(wait_ms, self.offer_fact(kind, index))
+    @rule(wait_ms=waits, arriving=st.lists(arriving, min_size=1, max_size=3))
+    def contacts_arrive(self, wait_ms: int, arriving: list[tuple[str, int, int]]) -> None:
+        self.act(wait_ms, *(self.arrival(*one) for one in arriving))
 
-    @rule(wait_ms=waits, kind=about_contacts, index=ANY)
-    def something_about_a_contact(self, wait_ms: int, kind: Any, index: int) -> None:
-        self.act(wait_ms, kind(self.contact(index), self.now))
+    @precondition(lambda self: self.naive.ringing)
+    @rule(wait_ms=waits, index=ANY)
+    def an_offer_is_answered(self, wait_ms: int, index: int) -> None:
+        ring = self.naive.ringing[index % len(self.naive.ringing)]
+        self.act(wait_ms, f.OfferAnswered(ring.id, self.now))
 
-    @rule(wait_ms=waits, queue=queues, agent=st.sampled_from((*AGENTS, "")), index=ANY, new=st.booleans())
-    def a_live_call_is_adopted(self, wait_ms: int, queue: str, agent: str, index: int, new: bool) -> None:
-        if new:
-            self.contacts.append(f"c{len(self.contacts)}")
-        contact = self.contacts[-1] if new else self.contact(index)
-        self.act(wait_ms, f.ContactAdopted(contact, queue, self.now, self.now - 1_000 * index, agent))
-
+    @precondition(lambda self: self.naive.ringing)
     @rule(
         wait_ms=waits,
-        arrivals=st.lists(arriving, max_size=3),
-        agents=st.lists(about_agents, max_size=2),
-        offers=st.lists(st.tuples(about_offers, ANY), max_size=2),
-        contacts=st.lists(st.tuples(about_contacts, ANY), max_size=2),
-        shuffle=st.randoms(use_true_random=False),
+        kind=st.sampled_from((f.OfferDeclined, f.OfferDeclined, "busy", "no_answer")),
+        index=ANY,
     )
-    def several_things_at_once(
-        self, wait_ms: int, arrivals: Any, agents: Any, offers: Any, contacts: Any, shuffle: Any
-    ) -> None:
-        facts = [self.arrival(*arriving) for arriving in arrivals] + agents
-        facts += [self.offer_fact(kind, index) for kind, index in offers]
-        facts += [kind(self.contact(index), self.now) for kind, index in contacts]
-        shuffle.shuffle(facts)
-        self.act(wait_ms, *facts)
+    def an_offer_comes_to_nothing(self, wait_ms: int, kind: Any, index: int) -> None:
+        ring = self.naive.ringing[index % len(self.naive.ringing)]
+        self.act(wait_ms, self.about_offer(kind, ring.id))
+
+    @precondition(lambda self: self.callers("connected"))
+    @rule(wait_ms=waits, index=ANY, lost=st.sampled_from((False, False, False, True)))
+    def a_conversation_ends(self, wait_ms: int, index: int, lost: bool) -> None:
+        talking = self.callers("connected")
+        kind = f.ContactRequeued if lost else f.ContactEnded
+        self.act(wait_ms, kind(talking[index % len(talking)], self.now))
+
+    @precondition(lambda self: self.callers("waiting", "offered"))
+    @rule(wait_ms=waits, index=ANY)
+    def a_contact_gives_up(self, wait_ms: int, index: int) -> None:
+        unserved = self.callers("waiting", "offered")
+        self.act(wait_ms, f.ContactAbandoned(unserved[index % len(unserved)], self.now))
+
+    @precondition(lambda self: self.seats("not_ready", "logged_out", "wrap_up"))
+    @rule(wait_ms=waits, index=ANY)
+    def an_agent_becomes_ready(self, wait_ms: int, index: int) -> None:
+        seats = self.seats("not_ready", "logged_out", "wrap_up")
+        self.act(wait_ms, f.AgentReady(seats[index % len(seats)]))
+
+    @precondition(lambda self: self.seats("reserved", "talking", "wrap_up"))
+    @rule(wait_ms=waits, index=ANY, kind=st.sampled_from((f.AgentNotReady, f.AgentLoggedOut)))
+    def a_busy_agent_wants_to_leave(self, wait_ms: int, index: int, kind: Any) -> None:
+        seats = self.seats("reserved", "talking", "wrap_up")
+        self.act(wait_ms, kind(seats[index % len(seats)]))
+
+    @rule(wait_ms=waits, happenings=st.lists(happenings, min_size=1, max_size=5))
+    def several_things_happen(self, wait_ms: int, happenings: Any) -> None:
+        """Fitting or not: offers that are over, contacts that are gone, agents nobody knows."""
+        self.act(wait_ms, *(self.fact(happening) for happening in happenings))
+
+    def fact(self, happening: Any) -> f.Fact:
+        match happening:
+            case f.Fact():
+                return happening
+            case kind, index if kind in CONTACT_FACTS:
+                return kind(self.contact(index), self.now)
+            case kind, index:
+                return self.about_offer(kind, self.offer(index))
+            case _:
+                return self.arrival(*happening)
 
     @rule(late_ms=st.sampled_from((-1, 0, 0, 0, 9_000)))
     def the_next_deadline_comes(self, late_ms: int) -> None:
         due = self.engine.next_deadline_ms
         self.act(0 if due is None else max(0, due - self.now + late_ms))
 
-    @rule(wait_ms=waits, queue=queues, kind=st.sampled_from((f.QueueOpened, f.QueueOpened, f.QueueClosed)))
-    def a_queue_opens_or_closes(self, wait_ms: int, queue: str, kind: Any) -> None:
-        self.act(wait_ms, kind(queue))
+    @rule(wait_ms=waits, data=st.data(), what=st.sampled_from(("adopt", "policy", "queue", "twin", "twin")))
+    def something_rare_happens(self, wait_ms: int, data: st.DataObject, what: str) -> None:
+        if what == "adopt":
+            self.a_live_call_is_adopted(wait_ms, *data.draw(adoptions))
+        elif what == "policy":
+            self.skilled = False
+            self.act(wait_ms, f.PolicyReplaced(data.draw(policies)))
+        elif what == "queue":
+            kind = data.draw(st.sampled_from((f.QueueOpened, f.QueueOpened, f.QueueClosed)))
+            self.act(wait_ms, kind(data.draw(queues)))
+        else:
+            self.a_twin_is_restored()
 
-    @rule(wait_ms=waits, policy=policies)
-    def the_policy_is_replaced(self, wait_ms: int, policy: Policy) -> None:
-        self.skilled = False
-        self.act(wait_ms, f.PolicyReplaced(policy))
+    def a_live_call_is_adopted(self, wait_ms: int, queue: str, agent: str, index: int, new: bool) -> None:
+        if new:
+            self.contacts.append(f"c{len(self.contacts)}")
+        contact = self.contacts[-1] if new else self.contact(index)
+        self.act(wait_ms, f.ContactAdopted(contact, queue, self.now, self.now - 1_000 * index, agent))
 
-    @rule()
     def a_twin_is_restored(self) -> None:
         state = json.loads(json.dumps(self.engine.snapshot()))
         self.twin = RoutingEngine.restore(state, self.engine.policy)
@@ -202,7 +260,6 @@ class RoutingMachine(RuleBasedStateMachine):
 
     # --- what always holds ---------------------------------------------------------------------
 
-    @invariant()
     def states_are_those_of_the_naive_centre(self) -> None:
         agents = [(a.id, a.state, a.until_ms, a.contact) for a in self.engine.agent_views()]
         assert sorted(agents) == sorted((s.id, s.state, s.until, s.contact) for s in self.naive.seats)
@@ -215,7 +272,6 @@ class RoutingMachine(RuleBasedStateMachine):
         offers = [(o.contact, o.agent, o.expires_at_ms) for o in self.engine.offer_views()]
         assert sorted(offers) == sorted((r.caller.id, r.seat.id, r.expires) for r in self.naive.ringing)
 
-    @invariant()
     def places_are_those_of_the_naive_centre(self) -> None:
         for queue in QUEUES:
             here = [c for c in self.naive.callers if c.queue == queue and c.state != "connected"]
@@ -223,26 +279,22 @@ class RoutingMachine(RuleBasedStateMachine):
             assert [self.engine.position(caller.id) for caller in here] == list(range(1, len(here) + 1))
             assert self.engine.queue_view(queue)[0] == len(here)
 
-    @invariant()
     def nobody_is_offered_twice(self) -> None:
         offers = self.engine.offer_views()
         assert len({offer.agent for offer in offers}) == len(offers)
         assert len({offer.contact for offer in offers}) == len(offers)
 
-    @invariant()
     def an_offered_agent_has_the_skills(self) -> None:
         """As long as the policy stays; a new one does not stop what rings."""
         for ring in self.naive.ringing if self.skilled else ():
             assert ring.seat.can(ring.caller)
 
-    @invariant()
     def nobody_waits_for_an_idle_agent(self) -> None:
         for caller in self.naive.callers:
             for seat in self.naive.seats:
                 if caller.state == "waiting" and seat.state == "idle" and seat.can(caller):
                     assert caller.bars.get(seat.id, 0) > self.now
 
-    @invariant()
     def every_state_has_a_way_out(self) -> None:
         offers = {offer.agent: offer for offer in self.engine.offer_views()}
         for agent in self.engine.agent_views():
@@ -258,4 +310,4 @@ class RoutingMachine(RuleBasedStateMachine):
 
 
 TestRoutingMachine = RoutingMachine.TestCase
-TestRoutingMachine.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestRoutingMachine.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
