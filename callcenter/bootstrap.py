@@ -22,6 +22,7 @@ from callcenter.kernel.clock import SystemClock
 from callcenter.kernel.envelope import MasterKey
 from callcenter.kernel.ids import IdFactory
 from callcenter.kernel.schedule import AsyncioScheduler
+from callcenter.live import trail
 from callcenter.live.adoption import Adoption
 from callcenter.live.agents import AgentDesk
 from callcenter.live.flow_runner import FlowRunner
@@ -123,6 +124,7 @@ class Core:
         codes = {code.code for code in self.directory.wrap_up_codes}
         self.agents = AgentDesk(host, self.directory.agents, lambda: codes)
         self.metrics = Metrics(self)
+        host.listeners.append(trail.tell)
         self.panel = Panel(self, flows)
 
     async def start(self) -> None:

@@ -6,6 +6,7 @@ Environment: `CALLCENTER_<SECTION>__<KEY>` overrides a scalar of the file
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import tomllib
@@ -19,6 +20,7 @@ from callcenter.kernel.errors import ConfigError
 PREFIX = "CALLCENTER_"
 _LISTEN = re.compile(r"^(?P<host>\[[0-9a-fA-F:]+\]|[^:\s]+):(?P<port>\d{1,5})$")
 PORTS_PER_LEG = 4
+MAX_RUN_DIR = 80
 _DB_URL = re.compile(r"^sqlite:///.+|^postgresql(\+\w+)?://.+")
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]+$", max_length=64)]
@@ -226,7 +228,13 @@ class Settings(Section):
 
     @property
     def run_dir(self) -> Path:
-        return self.paths.var / "run"
+        """Sockets, locks and pids: under `paths.var`, or under /tmp where that path is too long for the
+        name of a unix socket (about 107 bytes)."""
+        usual = self.paths.var.absolute() / "run"
+        if len(os.fsencode(usual)) <= MAX_RUN_DIR:
+            return usual
+        digest = hashlib.sha256(os.fsencode(usual)).hexdigest()[:16]
+        return Path(f"/tmp/callcenter-{os.getuid()}-{digest}")  # noqa: S108 - made 0700 and refused if not ours
 
     def rtp_slice(self, slot: int) -> tuple[int, int]:
         """The ports of worker `slot`, inclusive; equal slices of `voice.rtp_ports`."""

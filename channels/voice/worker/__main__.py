@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import sys
 from pathlib import Path
 
+from callcenter.kernel import logging
 from channels.voice.worker.library import LibraryMissing
 from channels.voice.worker.link import SlotTaken
 from channels.voice.worker.sip import SipConfig
 from channels.voice.worker.worker import Worker, WorkerConfig
+
+NICE = -10
+"""audio suffers first when the processor is busy; permitted to root only, and good without"""
+log = logging.get("worker")
 
 
 def main(argument: str) -> int:
@@ -24,6 +30,9 @@ def main(argument: str) -> int:
         retry_after_s=raw["retry_after_s"],
         silence_probe_s=raw["silence_probe_s"],
     )
+    logging.configure(f"worker-{config.slot}")
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
     wanted: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda signum, _frame: wanted.append(signum))
@@ -40,9 +49,12 @@ def main(argument: str) -> int:
             f"voice worker {config.slot}: cannot listen on {config.sip.host}:{config.sip.port}: {reason}\n"
         )
         return 4
+    status = worker.describe()
+    log.info("worker_ready", **{name: status[name] for name in ("slot", "pid", "address", "library", "free")})
     while not wanted:
         worker.step()
     worker.stop()
+    log.info("worker_stopped", slot=config.slot, signal=wanted[0])
     sys.stderr.flush()
     os._exit(0)
 

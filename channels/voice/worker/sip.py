@@ -122,6 +122,7 @@ class Sip:
 
     def _start_library(self) -> Any:
         pj = self.pj
+        _native(pj).pj_log_set_level(1)
         endpoint = pj.Endpoint()
         endpoint.libCreate()
         config = pj.EpConfig()
@@ -157,7 +158,8 @@ class Sip:
         transport.port = port
         self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_TCP, transport)
         self._endpoint.libStart()
-        _seed(self.pj)
+        # Call-IDs and tags of a library built without libuuid come from `rand()`
+        _native(self.pj).pj_srand(secrets.randbits(32))
         self._endpoint.audDevManager().setNullDev()
         for codec in self._endpoint.codecEnum2():
             name = codec.codecId.rsplit("/", 1)[0]
@@ -264,10 +266,9 @@ def _make_classes(sip: Sip) -> _Classes:
     return made
 
 
-def _seed(pj: Any) -> None:
-    """Call-IDs and tags of a library built without libuuid come from `rand()`: seed it properly."""
-    path = importlib.import_module(f"{pj.__name__}._pjsua2").__file__
-    ctypes.CDLL(path).pj_srand(secrets.randbits(32))
+def _native(pj: Any) -> ctypes.CDLL:
+    """The library's C functions, for the few that have no Python name."""
+    return ctypes.CDLL(importlib.import_module(f"{pj.__name__}._pjsua2").__file__)
 
 
 def _clean(message: str) -> str:

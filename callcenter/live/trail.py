@@ -1,0 +1,34 @@
+"""The log's trail of interactions: one event a line for what a person would ask about later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from callcenter.kernel import logging
+from callcenter.live import facts as f
+from callcenter.live.host import AnyFact
+from routing import Command, RejectFact
+
+log = logging.get("interactions")
+_TOLD = {
+    f.InteractionStarted: ("interaction_started", ("leg",)),
+    f.InteractionQueued: ("interaction_queued", ("contact", "queue")),
+    f.AgentDialled: ("agent_dialled", ("offer", "agent", "leg")),
+    f.OfferEnded: ("offer_ended", ("offer", "agent", "cause")),
+    f.InteractionAnswered: ("interaction_answered", ("agent", "offer")),
+    f.AgentLost: ("agent_lost", ("agent",)),
+    f.RecordingFailed: ("recording_failed", ("reason",)),
+    f.InteractionEnded: ("interaction_ended", ("outcome", "cause", "by")),
+}
+
+
+def tell(facts: Sequence[AnyFact], commands: Sequence[Command]) -> None:
+    """A listener of the host."""
+    for fact in facts:
+        told = _TOLD.get(type(fact))
+        if told is not None:
+            event, names = told
+            log.info(event, interaction=fact.interaction, **{name: getattr(fact, name) for name in names})
+    for command in commands:
+        if isinstance(command, RejectFact):
+            log.info("fact_rejected", kind=command.kind, key=command.subject, reason=command.reason)
