@@ -53,6 +53,7 @@ class Core:
 
         self.settings, self.loop = settings, loop
         self.state = "starting"
+        self._begun = False
         self.http_address = ""
         self.clock, self.scheduler = SystemClock(), AsyncioScheduler(loop)
         self.master = MasterKey.load(settings.paths.var / "keys" / "master.key")
@@ -118,6 +119,7 @@ class Core:
             self.recordings,
             lambda boot: store.acknowledged(self.reader, boot),
             self._superseded,
+            self._begin,
         )
         # the pool reports to the adoption desk from its first word on
         self.pool.events = self.adoption
@@ -129,18 +131,27 @@ class Core:
 
     async def start(self) -> None:
         """Policy, people, workers, pages; ready when all of them are."""
-        policy = self.directory.policy()
-        if policy.digest() != self.host.engine.policy.digest():
-            self.host.submit(rf.PolicyReplaced(policy))
-        self.hours.watch()
-        self.agents.start_of_day()
+        if not any(self.settings.run_dir.glob("w-*-*.sock")):
+            self._begin()
         self.pool.start()
+        self.loop.call_later(_MISSING_WORKERS_S, self._begin)
         self.loop.call_later(_MISSING_WORKERS_S, self.adoption.give_up_missing)
         self._watch_lag(self.loop.time())
         await self._serve()
         self.state = "ready"
         self._say_where()
         log.info("ready", address=self.http_address)
+
+    def _begin(self) -> None:
+        """Once: at the first worker, when who talks is settled, or without one."""
+        if self._begun:
+            return
+        self._begun = True
+        policy = self.directory.policy()
+        if policy.digest() != self.host.engine.policy.digest():
+            self.host.submit(rf.PolicyReplaced(policy))
+        self.hours.watch()
+        self.agents.start_of_day()
 
     async def _serve(self) -> None:
         import uvicorn

@@ -21,6 +21,7 @@ from callcenter.projection import INTERACTION_COLUMNS, SEGMENT_COLUMNS, Projecti
 
 NAME = "history"
 _REBUILD_BATCH = 20_000
+_SAVE_AT = 500
 _RETRY_S = 0.5
 log = logging.get("history")
 
@@ -75,11 +76,12 @@ class HistoryFollower:
         while True:
             batch = self._queue.get()
             if batch is None:
+                self._save()
                 return
             for entry in batch:
                 self._projection.apply(entry.seq, entry.now_ms, entry.facts, entry.commands)
                 self.seq = entry.seq
-            if not self._queue.empty() and len(self._projection.dirty) < 500:
+            if not self._queue.empty() and len(self._projection.dirty) < _SAVE_AT:
                 continue
             while not self._save():
                 if self._stop.wait(_RETRY_S):

@@ -215,10 +215,10 @@ class Panel:
 def _titles(flows: Mapping[str, Flow]) -> dict[str, dict[str, dict[str, str]]]:
     """What an agent reads about the steps of a flow: by flow, then by node, then by language."""
     return {
-        flow.flow: {
+        key: {
             name: {str(language): text for language, text in node.title.items()}
             for name, node in flow.nodes.items()
             if node.title is not None
         }
-        for flow in flows.values()
+        for key, flow in flows.items()
     }

@@ -23,14 +23,14 @@ class SystemClock:
     def __init__(self) -> None:
         self._anchor_ms = time.time_ns() // 1_000_000
         self._anchor_mono_ns = time.monotonic_ns()
-        self._floor_ms = 0
 
     def now_ms(self) -> int:
         elapsed_ms = (time.monotonic_ns() - self._anchor_mono_ns) // 1_000_000
-        return max(self._anchor_ms + elapsed_ms, self._floor_ms)
+        return self._anchor_ms + elapsed_ms
 
     def raise_to(self, floor_ms: int) -> None:
-        self._floor_ms = max(self._floor_ms, floor_ms)
+        """A wall clock behind the journal is carried forward, not held: time goes on from the floor."""
+        self._anchor_ms += max(0, floor_ms - self.now_ms())
 
 
 class VirtualClock:

@@ -9,7 +9,9 @@ def to_e164(text: str, region: str = "CN") -> str | None:
     """Caller or contact number in E.164 (`+8613800138000`), or None where it is no such number.
 
     `text` may be national, international with + or 00, or carry spaces and dashes."""
-    candidate = text.strip()
+    candidate = text.strip().removeprefix("tel:")
+    if any(character.isalpha() for character in candidate):
+        return None  # a name, or a vanity number: its letters are nobody's digits
     if candidate.startswith("00"):
         candidate = "+" + candidate[2:]
     try:

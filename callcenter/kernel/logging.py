@@ -7,6 +7,7 @@ log call cannot reach the disk.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any, TextIO
@@ -65,10 +66,22 @@ ALLOWED = frozenset(
 )
 
 
+_IDS = frozenset({"event", "interaction", "contact", "offer", "leg", "boot", "key"})
+_LONG_NUMBER = re.compile(r"\+?\d(?:[ -]?\d){6,}")
+
+
 def _drop_unknown(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key in event:
         if key not in ALLOWED:
             event[key] = "?"
+    return event
+
+
+def _no_numbers(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A telephone or policy number inside a reason, a path or a traceback is blotted out."""
+    for key, value in event.items():
+        if isinstance(value, str) and key not in _IDS:
+            event[key] = _LONG_NUMBER.sub("?", value)
     return event
 
 
@@ -79,8 +92,9 @@ def configure(process: str, stream: TextIO | None = None, level: str = "info") -
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             _drop_unknown,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _no_numbers,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),

@@ -1,7 +1,8 @@
 """Taking workers over: what they still tell, what they hold, and what went with those that are gone.
 
-The live call wins over the log. Facts that the worker still held are dealt with first, in order; then
-its inventory is compared with the book:
+The live call wins over the log. First, in one activation, whoever is joined is answered, so that no ring
+time runs out over a conversation. Then the core begins its day (policy, hours, people), facts that the worker
+still held are dealt with in order, and its inventory is compared with the book:
 
     log says            the worker has                   then
     any state           no caller leg                    the interaction ended
@@ -20,6 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 from callcenter.kernel import logging
+from callcenter.kernel.ids import parse_id
 from callcenter.live import facts as f
 from callcenter.live.book import IN_FLOW, RINGING, TALKING, WAITING, WRAPPING, Interaction
 from callcenter.live.host import Host
@@ -42,10 +44,11 @@ class Adoption:
         recordings: RecordingMerger,
         acknowledged: Callable[[str], int],
         superseded: Callable[[int], None],
+        begin: Callable[[], None],
     ) -> None:
         self._host, self._voice, self._desk = host, voice, desk
         self._offers, self._recordings = offers, recordings
-        self._acknowledged = acknowledged
+        self._acknowledged, self._begin = acknowledged, begin
         self.superseded = superseded
         self.worker_fact = desk.worker_fact
         self.taken: set[str] = set()
@@ -56,6 +59,8 @@ class Adoption:
         if first:
             self._desk.known(boot, self._acknowledged(boot))
         legs = {row["leg"]: row for row in welcome["inventory"]}
+        self._settle_joined(legs, welcome["facts"])
+        self._begin()
         for fact in welcome["facts"]:
             self._desk.worker_fact(boot, fact)
         self._host.submit(f.WorkerTaken(boot, welcome["slot"], len(legs), len(welcome["facts"])))
@@ -101,7 +106,7 @@ class Adoption:
         if interaction.state == RINGING and interaction.agent_leg:
             if joined:
                 self._offers.connected(interaction, interaction.agent_leg, at_ms)
-            elif interaction.agent_leg not in legs:
+            elif interaction.agent_leg not in legs and self._of_an_earlier_core(interaction.agent_leg):
                 self._offers.gone(interaction, at_ms)
         elif interaction.state == TALKING and not joined:
             self._host.submit(
@@ -112,6 +117,24 @@ class Adoption:
             self._desk.flows.resume(interaction, caller["play"] or "")
         elif interaction.state in (WAITING, RINGING) and not caller["music"] and caller["peer"] is None:
             self._voice.command(interaction.worker, "music", interaction.leg)
+
+    def _of_an_earlier_core(self, leg: str) -> bool:
+        """A leg that this core dialled a moment ago is not in an inventory taken before."""
+        return parse_id(leg)[1] < self._host.epoch
+
+    def _settle_joined(self, legs: dict[str, Any], held: list[dict[str, Any]]) -> None:
+        """Who talks, talks: all of them in one activation, before any other lets a ring time run out."""
+        joined = {fact["leg"]: (fact["other"], fact["at_ms"]) for fact in held if fact["kind"] == "bridged"}
+        for row in legs.values():
+            if row["direction"] == "in" and row["peer"] in legs:
+                joined.setdefault(row["leg"], (row["peer"], legs[row["peer"]]["answered_ms"]))
+        facts: list[Any] = []
+        for caller, (agent_leg, at_ms) in joined.items():
+            interaction = self._host.book.of_leg(caller)
+            if interaction is not None and interaction.agent_leg == agent_leg:
+                facts.extend(self._offers.answered(interaction, min(at_ms, self._host.clock.now_ms())))
+        if facts:
+            self._host.submit(*facts)
 
     def _unknown_leg(self, boot: str, row: dict[str, Any]) -> None:
         tag, leg = row["tag"], row["leg"]

@@ -104,6 +104,8 @@ class Book:
         for row in rows:
             interaction = Interaction(**row)
             self.interactions[interaction.id] = interaction
+            if interaction.state == WRAPPING:
+                continue
             for leg in (interaction.leg, interaction.agent_leg):
                 if leg:
                     self.by_leg[leg] = interaction.id

@@ -5,20 +5,22 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from callcenter.kernel import logging
 from callcenter.kernel.schedule import Handle, Scheduler
 from callcenter.live.book import IN_FLOW, Interaction
-from callcenter.live.facts import FlowMoved
-from callcenter.live.host import Host
+from callcenter.live.facts import FlowMoved, InteractionEnded
+from callcenter.live.host import AnyFact, Host
 from channels.base import VoiceCommands
 from ivr_flows import interpreter as iv
 from ivr_flows.schema import Flow
+from routing import Command
 
 log = logging.get("flow")
+_TERMINATOR_MS = 1_500
 
 
 class Speaker(Protocol):
@@ -50,6 +52,8 @@ class FlowEnds(Protocol):
 @dataclass
 class _Run:
     interaction: Interaction
+    name: str
+    """under which the flow was started: a number's own greeting has a name of its own"""
     flow: Flow
     state: iv.State
     keys: str = ""
@@ -76,6 +80,7 @@ class FlowRunner:
         self._host, self._scheduler, self._voice = host, scheduler, voice
         self._speech, self._lookups, self._flows, self._ends = speech, lookups, flows, ends
         self._runs: dict[str, _Run] = {}
+        host.listeners.append(self._heard)
         self._early: dict[str, str] = {}
         """keys of flows that were not resumed yet: pressed while no core reigned"""
         self._plays = itertools.count(1)
@@ -83,7 +88,7 @@ class FlowRunner:
 
     def start(self, interaction: Interaction, flow: str, language: str, variables: Mapping[str, Any]) -> None:
         definition = self._flows[flow]
-        self._open(interaction, definition, lambda: iv.begin(definition, variables, language))
+        self._open(interaction, flow, lambda: iv.begin(definition, variables, language))
 
     def resume(self, interaction: Interaction, playing: str) -> None:
         """Go on where the journal says. `playing`: the prompt that the worker still plays, or "": then
@@ -94,7 +99,7 @@ class FlowRunner:
             return
         text = self._host.private.get(interaction.vars_ref) or "{}"
         state = iv.State(interaction.node, interaction.language, interaction.tries, json.loads(text))
-        self._open(interaction, definition, lambda: iv.resume(definition, state), playing)
+        self._open(interaction, interaction.flow, lambda: iv.resume(definition, state), playing)
 
     def key(self, interaction: str, digit: str) -> None:
         run = self._runs.get(interaction)
@@ -117,11 +122,13 @@ class FlowRunner:
         elif run.listen is not None and run.timer is None:
             self._arm(run, run.listen.timeout_ms)
 
-    def refused(self, interaction: str, reason: str) -> None:
-        """The queue did not take the contact."""
+    def refused(self, interaction: str, reason: str) -> bool:
+        """The queue did not take the contact; False where no flow runs that could go on."""
         run = self._runs.get(interaction)
-        if run is not None:
-            self._step(run, iv.Refused(reason))
+        if run is None:
+            return False
+        self._step(run, iv.Refused(reason))
+        return True
 
     def stop(self, interaction: str) -> None:
         self._early.pop(interaction, None)
@@ -129,15 +136,20 @@ class FlowRunner:
         if run is not None:
             self._disarm(run)
 
+    def _heard(self, facts: Sequence[AnyFact], _commands: Sequence[Command]) -> None:
+        for fact in facts:
+            if isinstance(fact, InteractionEnded):
+                self.stop(fact.interaction)
+
     def _open(
-        self, interaction: Interaction, flow: Flow, first: Callable[[], iv.Step], playing: str = ""
+        self, interaction: Interaction, name: str, first: Callable[[], iv.Step], playing: str = ""
     ) -> None:
         try:
             step = first()
         except iv.FlowError as error:
             self._broken(interaction, error)
             return
-        run = _Run(interaction, flow, step.state, keys=self._early.pop(interaction.id, ""))
+        run = _Run(interaction, name, self._flows[name], step.state, keys=self._early.pop(interaction.id, ""))
         self._runs[interaction.id] = run
         self._perform(run, step, playing)
 
@@ -185,9 +197,7 @@ class FlowRunner:
             )
             vars_ref = self._host.private.put(person, f"{interaction.id}.vars", text)
         self._host.submit(
-            FlowMoved(
-                interaction.id, run.flow.flow, state.node, state.language, state.tries, vars_ref, passed
-            )
+            FlowMoved(interaction.id, run.name, state.node, state.language, state.tries, vars_ref, passed)
         )
 
     def _speak(self, run: _Run, verb: iv.Speak, playing: str) -> None:
@@ -221,15 +231,22 @@ class FlowRunner:
             self._arm(run, verb.timeout_ms)
 
     def _take_keys(self, run: _Run, listen: iv.Listen) -> None:
+        """Enough when the terminator came or no more can follow. After the last digit of a `collect` the
+        terminator gets a moment to come, lest it be taken for an answer to what is said next."""
         entered, terminator, rest = run.keys, "", ""
         if listen.terminator:
             entered, terminator, rest = run.keys.partition(listen.terminator)
-        if terminator or len(entered) >= listen.max_digits:
-            rest = entered[listen.max_digits :] + rest
+        if terminator:
             run.keys = rest
+            self._step(run, iv.Entered(entered))
+        elif len(entered) > listen.max_digits or (
+            len(entered) == listen.max_digits and not listen.terminator
+        ):
+            run.keys = entered[listen.max_digits :]
             self._step(run, iv.Entered(entered[: listen.max_digits]))
         else:
-            self._arm(run, listen.interdigit_ms)
+            full = len(entered) == listen.max_digits
+            self._arm(run, min(_TERMINATOR_MS, listen.interdigit_ms) if full else listen.interdigit_ms)
 
     def _arm(self, run: _Run, delay_ms: int) -> None:
         self._disarm(run)

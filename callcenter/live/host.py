@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from callcenter.journal import store
 from callcenter.journal.private import PrivateStore
 from callcenter.journal.writer import Entry
+from callcenter.kernel import logging
 from callcenter.kernel.clock import Clock
 from callcenter.kernel.schedule import Handle, Scheduler
 from callcenter.live.book import Book
@@ -25,6 +26,7 @@ from callcenter.live.facts import CODEC
 from routing import Activation, Command, Policy, RoutingEngine
 from routing import facts as routing_facts
 
+log = logging.get("host")
 Ack = tuple[str, int]
 AnyFact = Any
 """a routing fact or a live fact"""
@@ -73,6 +75,7 @@ class Host:
         self.take_acks: Callable[[], tuple[Ack, ...]] = tuple
         """facts of workers dealt with since the last activation: committed with the next one"""
         self.committed_seq = 0
+        self.listener_errors = 0
         self.activation_s: list[float] = []
         """durations since the metrics were last read, at most a few thousand"""
 
@@ -137,8 +140,7 @@ class Host:
             self._waiting_commit.append((completion.seq, submission.after_commit))
         if len(self.activation_s) < 5_000:
             self.activation_s.append(time.perf_counter() - started)
-        for listener in self.listeners:
-            listener(submission.facts, completion.commands)
+        self._tell(submission.facts, completion.commands)
         pending = self.private.take_pending()
         self._journal.put(
             Entry(
@@ -153,6 +155,15 @@ class Host:
                 self._snapshot(completion.seq, now_ms),
             )
         )
+
+    def _tell(self, facts: Sequence[AnyFact], commands: Sequence[Command]) -> None:
+        """One listener's fault stops neither the others nor the journal."""
+        for listener in self.listeners:
+            try:
+                listener(facts, commands)
+            except Exception:
+                self.listener_errors += 1
+                log.exception("listener_failed", seq=self.engine.seq)
 
     def _snapshot(self, seq: int, now_ms: int) -> tuple[int, int, int, str, bytes] | None:
         if seq % self._snapshot_every:

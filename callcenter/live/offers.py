@@ -51,6 +51,7 @@ class Offers:
     ) -> None:
         self._host, self._voice, self._seats, self._ids, self._rules = host, voice, seats, ids, rules
         self._address = address
+        self._host_part = address.rpartition(":")[0] if address.count(":") == 1 else address
         host.listeners.append(self._heard)
 
     def accept(self, agent: str, offer: str) -> bool:
@@ -72,20 +73,27 @@ class Offers:
 
     def connected(self, interaction: Interaction, leg: str, at_ms: int) -> None:
         """The worker joined caller and agent."""
-        contact = self._host.engine.contact_view(interaction.contact)
-        open_offer = contact is not None and contact.offer and contact.offer == interaction.offer
-        if interaction.state == RINGING and interaction.agent_leg == leg and open_offer:
-            self._host.submit(
-                rf.OfferAnswered(interaction.offer, at_ms),
-                f.InteractionAnswered(
-                    interaction.id, interaction.contact, interaction.offer, interaction.agent, leg, at_ms
-                ),
-            )
+        facts = self.answered(interaction, at_ms) if interaction.agent_leg == leg else []
+        if facts:
+            self._host.submit(*facts)
         elif not (interaction.state == TALKING and interaction.agent_leg == leg):
             log.info("late_answer", interaction=interaction.id, leg=leg)
             self._voice.command(interaction.worker, "unbridge", interaction.leg)
             self._voice.command(interaction.worker, "hangup", leg, why="withdrawn")
             self._voice.command(interaction.worker, "music", interaction.leg)
+
+    def answered(self, interaction: Interaction, at_ms: int) -> list[AnyFact]:
+        """The facts of an offer that rings and was answered; none where it is over."""
+        contact = self._host.engine.contact_view(interaction.contact)
+        if interaction.state != RINGING or contact is None or contact.offer != interaction.offer:
+            return []
+        leg = interaction.agent_leg
+        return [
+            rf.OfferAnswered(interaction.offer, at_ms),
+            f.InteractionAnswered(
+                interaction.id, interaction.contact, interaction.offer, interaction.agent, leg, at_ms
+            ),
+        ]
 
     def leg_ended(self, interaction: Interaction, fact: dict[str, Any], at_ms: int) -> None:
         """The agent's leg is gone."""
@@ -165,7 +173,7 @@ class Offers:
         caller = self._host.private.get(interaction.party_ref)
         user = "".join(c for c in caller if c.isalnum() or c in "+-_.")
         if user:
-            headers["P-Asserted-Identity"] = f"<sip:{user}@{self._address.rpartition(':')[0]}>"
+            headers["P-Asserted-Identity"] = f"<sip:{user}@{self._host_part}>"
         if accepted:
             headers["Call-Info"] = f"<sip:{self._address}>;answer-after=0"
             headers["Alert-Info"] = "<http://callcenter.invalid>;info=alert-autoanswer;delay=0"
@@ -192,12 +200,12 @@ class Offers:
         why = fact["why"]
         if why in ("withdrawn", "caller_gone"):
             return
-        cause = offer_cause(fact["code"], why)
+        cause = "capacity" if why == "capacity" else offer_cause(fact["code"], why)
         if fact["answered_ms"]:
             cause = "error"
         end: AnyFact = (
             rf.OfferDeclined(interaction.offer, at_ms)
-            if cause == DECLINED
+            if cause in (DECLINED, "capacity")  # no leg was free: not the fault of the agent's phone
             else rf.OfferFailed(interaction.offer, at_ms, cause)
         )
         self._end(interaction, end, cause)

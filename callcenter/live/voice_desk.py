@@ -235,9 +235,18 @@ class VoiceDesk:
         for command in commands:
             if isinstance(command, Overflow):
                 interaction = self._host.book.of_contact(command.contact)
-                if interaction is not None and self.flows is not None:
-                    self._count(f"overflow_{command.reason}")
-                    self.flows.refused(interaction.id, command.reason)
+                if interaction is not None:
+                    self._overflowed(interaction, command)
+
+    def _overflowed(self, interaction: Interaction, command: Overflow) -> None:
+        """A queue that does not exist must not cost a caller; a closed or full one is the flow's affair, and
+        where no flow runs any more the call ends."""
+        self._count(f"overflow_{command.reason}")
+        default = self._directory.default_queue
+        if command.reason == "unknown_queue" and default and command.queue != default:
+            self.enqueue(interaction, default)
+        elif self.flows is None or not self.flows.refused(interaction.id, command.reason):
+            self.finish(interaction, "closed" if command.reason == "closed" else "overflowed")
 
     def _tag_place(self, contact: str) -> None:
         """The leg itself carries its place, so it survives even a journal whose tail is lost."""

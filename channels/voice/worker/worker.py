@@ -29,6 +29,7 @@ from channels.voice.worker.timers import Timers
 POLL_MS = 5
 ORPHAN_ANSWER_MS = 30_000
 _WATCH_MS = 1000
+_DIAL_TRIES, _DIAL_AGAIN_MS = 40, 50
 _LOST_CODES = frozenset({408, 481, 503, 504})
 
 
@@ -368,7 +369,7 @@ class Worker:
             self._not_dialled(leg, 0, "caller_gone")
             return
         if not self.admission.admit_dial(leg_id, caller):
-            self._not_dialled(leg, 503, "capacity")
+            self._dial_later(message, leg)
             return
         self.legs[leg_id] = leg
         try:
@@ -380,6 +381,15 @@ class Worker:
         self._after(leg, message.get("ring_s", 20) * 1000, lambda: self._ring_timeout(leg))
         if message.get("max_s"):
             self._after(leg, message["max_s"] * 1000, lambda: self._hang_up(leg, 0, "max_duration"))
+
+    def _dial_later(self, message: Message, leg: Leg) -> None:
+        """The caller's reservation may be held for another moment by a phone that was just told to stop."""
+        tries = message.setdefault("tries", 0)
+        if tries >= _DIAL_TRIES:
+            self._not_dialled(leg, 503, "capacity")
+            return
+        message["tries"] = tries + 1
+        self.timers.at(now_ms() + _DIAL_AGAIN_MS, lambda: self._dial(message))
 
     def _not_dialled(self, leg: Leg, code: int, why: str) -> None:
         self._fact(
