@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import tomllib
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -149,14 +150,27 @@ class OpeningHours(Section):
                 raise ValueError(f"expected days mon..sun, not {day!r}")
             if not re.match(r"^([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)$", span):
                 raise ValueError(f"expected HH:MM-HH:MM for {day}")
+            opens, _, closes = span.partition("-")
+            if closes <= opens:
+                raise ValueError(f"expected {day} to open before it closes")
         return week
+
+    @field_validator("holidays")
+    @classmethod
+    def _dates(cls, holidays: tuple[str, ...]) -> tuple[str, ...]:
+        for day in holidays:
+            try:
+                date.fromisoformat(day)
+            except ValueError as error:
+                raise ValueError(f"expected dates, YYYY-MM-DD, not {day!r}") from error
+        return holidays
 
 
 class Number(Section):
     number: Annotated[str, Field(pattern=r"^[+0-9A-Za-z_.\-]{1,32}$")]
     flow: Name | None = None
     queue: Name | None = None
-    prompt: Name | None = None
+    prompt: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,48}$")] | None = None
     language: Literal["zh", "en"] = "zh"
 
     @model_validator(mode="after")
@@ -246,8 +260,8 @@ class Settings(Section):
 def load(path: Path, environ: dict[str, str] | None = None) -> Settings:
     """Read, override, check. Raises ConfigError naming key, value and expectation."""
     try:
-        raw = tomllib.loads(path.read_text())
-    except FileNotFoundError as error:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
         raise ConfigError("-c", str(path), "a readable TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), "(file)", f"TOML ({error})") from error
@@ -263,7 +277,10 @@ def _override(raw: dict[str, Any], environ: Any) -> None:
         if not variable.startswith(PREFIX) or "__" not in variable:
             continue
         section, _, key = variable.removeprefix(PREFIX).lower().partition("__")
-        raw.setdefault(section, {})[key] = value
+        values = raw.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise ConfigError(variable, value, f"{section} to be a section with keys")
+        values[key] = value
 
 
 def _anchored(settings: Settings, base: Path) -> Settings:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -14,6 +15,21 @@ from ivr_flows.templates import WordsError, check
 SHIPPED = Path(__file__).parent / "flows"
 PROMPTS = Path(__file__).parent / "prompts"
 _BUILT_IN = frozenset({"number"})
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that stands twice; plain YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key!r} stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
 
 
 class FlowInvalid(ValueError):
@@ -27,10 +43,12 @@ class FlowInvalid(ValueError):
 def load(path: Path) -> Flow:
     """Read and check one flow file. Raises FlowInvalid."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506 - a safe loader
         flow = Flow.model_validate(raw)
     except OSError as error:
         raise FlowInvalid(path.name, [f"cannot be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise FlowInvalid(path.name, ["not UTF-8"]) from error
     except yaml.YAMLError as error:
         raise FlowInvalid(path.name, [f"not YAML: {error}"]) from error
     except ValidationError as error:
@@ -64,8 +82,10 @@ def complain(flow: Flow) -> Iterator[str]:
                 yield f"{name}: goes to {target!r}, which is no node"
         for words in _said(node):
             yield from (f"{name}: {complaint}" for complaint in _complain_words(flow, words))
-        for source in _templates(node):
+        yield from (f"{name}: {complaint}" for complaint in _complain_language(node))
+        for source in _templates(flow, node):
             yield from (f"{name}: {complaint}" for complaint in _complain_template(source, known))
+    yield from (f"{name}: goes in a circle without waiting for anything" for name in _circles(flow))
     reached = _reached(flow)
     yield from (f"{name}: nothing leads here" for name in flow.nodes if name not in reached)
 
@@ -95,6 +115,29 @@ def _reached(flow: Flow) -> set[str]:
     return reached
 
 
+def _circles(flow: Flow) -> list[str]:
+    """Nodes from which goto, set and branch alone lead back to themselves."""
+    moves = {
+        name: [target for target in targets(node) if target in flow.nodes]
+        for name, node in flow.nodes.items()
+        if node.goto is not None or node.set is not None or node.branch is not None
+    }
+    return [name for name in moves if _leads_back(name, moves)]
+
+
+def _leads_back(start: str, moves: dict[str, list[str]]) -> bool:
+    seen: set[str] = set()
+    to_see = list(moves[start])
+    while to_see:
+        name = to_see.pop()
+        if name == start:
+            return True
+        if name not in seen:
+            seen.add(name)
+            to_see.extend(moves.get(name, ()))
+    return False
+
+
 def _said(node: Node) -> list[Words]:
     part = getattr(node, node.verb)
     words: list[Words] = []
@@ -116,6 +159,14 @@ def _complain_words(flow: Flow, words: Words) -> Iterator[str]:
             yield f"{words.prompt or 'text'}: no words in {language!r}"
 
 
+def _complain_language(node: Node) -> Iterator[str]:
+    wanted = node.set.values.get("language") if node.set is not None else None
+    if wanted is not None and "{" not in wanted and wanted not in LANGUAGES:
+        yield f"language {wanted!r} is none of {', '.join(LANGUAGES)}"
+    if node.title is not None:
+        yield from (f"title has no words in {code!r}" for code in LANGUAGES if not node.title.get(code))  # type: ignore[call-overload]
+
+
 def _complain_template(source: str, known: frozenset[str] | set[str]) -> Iterator[str]:
     try:
         wanted = check(source)
@@ -125,11 +176,12 @@ def _complain_template(source: str, known: frozenset[str] | set[str]) -> Iterato
     yield from (f"template {source!r}: nothing sets {name!r}" for name in sorted(wanted - known))
 
 
-def _templates(node: Node) -> Iterator[str]:
+def _templates(flow: Flow, node: Node) -> Iterator[str]:
     for words in _said(node):
         if words.digits is not None:
             yield words.digits
         yield from (words.text or {}).values()
+        yield from flow.prompts.get(words.prompt or "", {}).values()
     if node.branch is not None:
         yield node.branch.value
     if node.queue is not None:

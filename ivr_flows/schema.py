@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 LANGUAGES = ("zh", "en")
 Language = Literal["zh", "en"]
 NodeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,48}$")]
-_KEY = re.compile(r"^[0-9*#]$")
+_KEY = re.compile(r"[0-9*#]")
 
 
 class _Part(BaseModel):
@@ -63,7 +63,7 @@ class Menu(_Part):
     @field_validator("keys")
     @classmethod
     def _keys(cls, keys: dict[str, str]) -> dict[str, str]:
-        wrong = [key for key in keys if not _KEY.match(key)]
+        wrong = [key for key in keys if not _KEY.fullmatch(key)]
         if wrong or not keys:
             raise ValueError(f"expected keys 0-9, * or #, not {wrong or 'none'}")
         return keys

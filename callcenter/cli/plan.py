@@ -75,13 +75,28 @@ def complaints(settings: Settings) -> list[str]:
         )
     if settings.run_dir.exists() and settings.run_dir.stat().st_uid != os.getuid():
         found.append(f"paths.var: {settings.run_dir} belongs to somebody else")
+    if settings.journal.url == settings.database.url:
+        found.append(f"journal.url = {settings.journal.url!r}: expected another file than database.url")
     from ivr_flows.library import shipped
 
     flows = shipped()
     for n, number in enumerate(settings.numbers):
+        if number.prompt is not None and not _has_prompt(settings, number.prompt, number.language):
+            found.append(
+                f"numbers.{n}.prompt = {number.prompt!r}: expected the name of a WAV file among the prompts"
+            )
         if number.flow is not None and number.flow not in flows:
             found.append(f"numbers.{n}.flow = {number.flow!r}: expected one of {sorted(flows)}")
     return found
+
+
+def _has_prompt(settings: Settings, name: str, language: str) -> bool:
+    folders = [folder for folder in (settings.paths.prompts, _shipped_prompts()) if folder is not None]
+    return any(
+        (folder / place).is_file()
+        for folder in folders
+        for place in (f"{language}/{name}.wav", f"{name}.wav")
+    )
 
 
 def _shipped_prompts() -> Path:

@@ -32,9 +32,11 @@ class WorkerLink(Int32StringReceiver):
     MAX_LENGTH = MAX_FRAME
     transport: Any
 
-    def __init__(self, pool: WorkerPool, path: Path) -> None:
+    def __init__(self, pool: WorkerPool, path: Path, lost: str, retries: int) -> None:
         self.pool, self.path = pool, path
-        self.boot = ""
+        self.boot = lost
+        """the boot id that is given up when this worker cannot be reached again"""
+        self.retries = retries
 
     def connectionMade(self) -> None:
         self.send({"t": "hello", "role": "core", "epoch": self.pool.epoch, "proto": PROTOCOL})
@@ -51,7 +53,7 @@ class WorkerLink(Int32StringReceiver):
             return
         kind = message["t"]
         if kind == "welcome":
-            self.boot = message["boot"]
+            self.boot, self.retries = message["boot"], _RETRIES
             self.pool.welcomed(self, message)
         elif kind == "fact":
             self.pool.events.worker_fact(self.boot, message)
@@ -110,6 +112,9 @@ class WorkerPool:
             link.send({"t": "ask"})
 
     def welcomed(self, link: WorkerLink, welcome: Message) -> None:
+        for boot, other in list(self.welcomes.items()):
+            if other["slot"] == welcome["slot"] and boot != link.boot:
+                self._give_up(boot)  # the slot's lock has a new holder, so the old one is dead
         self.links[link.boot] = link
         self.welcomes[link.boot] = welcome
         log.info(
@@ -126,7 +131,7 @@ class WorkerPool:
     def disconnected(self, link: WorkerLink) -> None:
         if self._stopping:
             return
-        self._connect(link.path, lost=link.boot, retries=_RETRIES)
+        self._unreachable(link.path, link.boot, link.retries)
 
     def _look_for_workers(self) -> None:
         for path in self.run_dir.glob("w-*-*.sock"):
@@ -136,20 +141,24 @@ class WorkerPool:
 
     def _connect(self, path: Path, lost: str, retries: int) -> None:
         """`lost`: the boot id to give up when the worker cannot be reached again."""
-        factory = Factory.forProtocol(lambda: WorkerLink(self, path))
+        factory = Factory.forProtocol(lambda: WorkerLink(self, path, lost, retries))
         factory.noisy = False
         attempt = UNIXClientEndpoint(reactor, str(path), timeout=2).connect(factory)
         attempt.addErrback(lambda _failure: self._unreachable(path, lost, retries))
 
     def _unreachable(self, path: Path, lost: str, retries: int) -> None:
+        """Refused, or closed again. A dying worker may still accept: tries are counted down all the same."""
         if self._stopping:
             return
         if retries > 0 and path.exists():
             reactor.callLater(_RETRY_S, self._connect, path, lost, retries - 1)
             return
         self._busy.discard(path)
-        if lost:
-            self.links.pop(lost, None)
-            self.welcomes.pop(lost, None)
-            log.warning("worker_lost", boot=lost)
-            self.events.worker_lost(lost)
+        self._give_up(lost)
+
+    def _give_up(self, boot: str) -> None:
+        if self.welcomes.pop(boot, None) is None:
+            return
+        self.links.pop(boot, None)
+        log.warning("worker_lost", boot=boot)
+        self.events.worker_lost(boot)
