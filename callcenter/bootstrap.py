@@ -191,6 +191,7 @@ class Core:
         self.pool.stop()
         self.host.close()
         self.panel.close()
+        await self.recordings.close()
         self.server.should_exit = True
         with contextlib.suppress(TimeoutError, asyncio.CancelledError):
             await asyncio.wait_for(asyncio.shield(self.serving), 0.8)

@@ -183,5 +183,6 @@ class _Live:
                 legs.add_metric([slot, {"legs": "used"}.get(kind, kind)], status[kind])
             counts.add_metric([slot, "capacity"], status["refused"])
             counts.add_metric([slot, "malformed"], status["malformed"])
+            counts.add_metric([slot, "troubles"], status["troubles"])
         yield legs
         yield counts

@@ -15,13 +15,34 @@ from callcenter.kernel.envelope import MasterKey
 from crm_core.orgs import OrgScoped
 
 CLASSES = ("vip", "gold", "standard", "low")
+CLASS_PATTERN = f"^({'|'.join(CLASSES)})$"
+TERM_LIMIT = 80
+SURNAMES = {
+    "曾": "zeng",
+    "单": "shan",
+    "仇": "qiu",
+    "解": "xie",
+    "查": "zha",
+    "区": "ou",
+    "朴": "piao",
+    "覃": "qin",
+    "翟": "zhai",
+    "盖": "ge",
+    "尉": "yu",
+    "乐": "yue",
+    "任": "ren",
+    "华": "hua",
+    "纪": "ji",
+    "黑": "he",
+}
+"""characters that are read otherwise when they are a surname; both readings are findable"""
 
 
 class CustomerBase(OrgScoped):
     name: str = Field(min_length=1, max_length=80)
     sex: str = Field(default="", max_length=1)
-    klass: str = Field(default="standard", max_length=16)
-    language: str = Field(default="zh", max_length=2)
+    klass: str = Field(default="standard", max_length=16, regex=CLASS_PATTERN)
+    language: str = Field(default="zh", max_length=2, regex="^(zh|en)$")
     do_not_call: bool = False
     note: str = Field(default="", max_length=500)
 
@@ -41,11 +62,13 @@ class CustomerCreate(CustomerBase):
 
 
 class CustomerUpdate(SQLModel):
-    name: str | None = None
-    klass: str | None = None
-    language: str | None = None
+    """What is set is changed; None means unchanged."""
+
+    name: str | None = Field(default=None, min_length=1, max_length=80)
+    klass: str | None = Field(default=None, max_length=16, regex=CLASS_PATTERN)
+    language: str | None = Field(default=None, regex="^(zh|en)$")
     do_not_call: bool | None = None
-    note: str | None = None
+    note: str | None = Field(default=None, max_length=500)
 
 
 class CustomerPublic(CustomerBase):
@@ -98,7 +121,7 @@ class CustomerService:
         return customer
 
     def update(self, customer: Customer, changes: CustomerUpdate) -> Customer:
-        customer.sqlmodel_update(changes.model_dump(exclude_unset=True))
+        customer.sqlmodel_update(changes.model_dump(exclude_unset=True, exclude_none=True))
         if changes.name is not None:
             query = select(CustomerNameTerm).where(CustomerNameTerm.customer_id == customer.id)
             for old in self._session.exec(query):
@@ -140,7 +163,7 @@ class CustomerService:
 
     def by_name(self, text: str, limit: int = 20) -> list[Customer]:
         """One or two characters, a whole name, pinyin or initials."""
-        term = "".join(text.lower().split())
+        term = "".join(text.lower().split())[:TERM_LIMIT]
         query = (
             select(Customer)
             .join(CustomerNameTerm)
@@ -176,11 +199,14 @@ def name_terms(name: str) -> set[str]:
 
     text = "".join(name.lower().split())
     syllables = lazy_pinyin(text)
-    terms: set[str] = {text, "".join(syllables), "".join(s[0] for s in syllables if s), *syllables}
+    terms: set[str] = {text, *syllables}
+    for reading in (syllables, [SURNAMES.get(text[:1], ""), *syllables[1:]]):
+        if reading and reading[0]:
+            terms |= {"".join(reading), "".join(s[0] for s in reading if s), reading[0]}
     terms.update(text)
     terms.update(_pairs(text))
     terms.update(word for word in name.lower().split() if word)
-    return {term for term in terms if term}
+    return {term[:TERM_LIMIT] for term in terms if term}
 
 
 def _pairs(text: str) -> Iterable[str]:

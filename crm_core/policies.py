@@ -63,7 +63,9 @@ class PolicyService:
     def of_customer(self, customer_id: int) -> list[PolicyPublic]:
         """Those in force first, then by due date."""
         query = select(Policy).where(Policy.customer_id == customer_id).order_by(col(Policy.id))
+        rank = {state: n for n, state in enumerate(STATES)}
         policies = sorted(
-            self._session.exec(query), key=lambda p: (STATES.index(p.state), p.due_on or date.max, p.number)
+            self._session.exec(query),
+            key=lambda p: (rank.get(p.state, len(rank)), p.due_on or date.max, p.number),
         )
         return [PolicyPublic.model_validate(policy.model_dump()) for policy in policies]

@@ -50,41 +50,20 @@ def speak(language: str, text: str, target: Path) -> None:
 
 
 def music(target: Path) -> None:
-    """Four soft chords, ten seconds each, plucked and faded: music that loops without a seam."""
+    """Eight plucked chords that ring into each other over a soft pad: forty seconds without a silent gap."""
     with tempfile.TemporaryDirectory() as folder:
-        bars = []
+        layers = []
         for n, chord in enumerate(_CHORDS * 2):
-            bar = Path(folder) / f"{n}.wav"
-            notes = [part for i, note in enumerate(chord) for part in ("pluck", note)]
-            delays = [f"{0.35 * i:.2f}" for i in range(len(chord))]
-            subprocess.run(
-                [
-                    "sox",
-                    "-n",
-                    "-r",
-                    "8000",
-                    "-b",
-                    "16",
-                    bar,
-                    "synth",
-                    "5",
-                    *notes,
-                    "delay",
-                    *delays,
-                    "remix",
-                    "-",
-                    "fade",
-                    "0.05",
-                    "5",
-                    "0.6",
-                    "gain",
-                    "-n",
-                    "-15",
-                ],
-                check=True,
-            )
-            bars.append(bar)
-        subprocess.run(["sox", *bars, "-c", "1", target], check=True)
+            layer = Path(folder) / f"{n}.wav"
+            plucks = [part for note in chord for part in ("pluck", note)]
+            pad = [part for note in chord[:2] for part in ("sine", note)]
+            starts = [f"{0.6 * i:.2f}" for i in range(len(chord))] + ["0", "0"]
+            effects = ["delay", *starts, "remix", "1,2,3,4,5v0.15,6v0.15", "fade", "0.3", "6.5", "1.5"]
+            place = ["gain", "-n", "-14", "pad", str(5 * n), "40", "trim", "0", "40"]
+            command = ["sox", "-n", "-r", "8000", "-b", "16", layer, "synth", "6.5", *plucks, *pad]
+            subprocess.run([*command, *effects, *place], check=True)
+            layers.append(layer)
+        subprocess.run(["sox", "-m", *layers, target, "gain", "-n", "-12"], check=True)
 
 
 def main() -> None:

@@ -22,6 +22,8 @@ ALLOWED = frozenset(
         "process",
         "interaction",
         "contact",
+        "outcome",
+        "by",
         "offer",
         "agent",
         "queue",

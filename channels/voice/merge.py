@@ -1,7 +1,12 @@
-"""`python -m channels.voice.merge CALLER AGENT TARGET`: one stereo file of two sides; prints its ms."""
+"""`python -m channels.voice.merge`: makes stereo files of recorded sides, one job a line.
+
+In: `["caller.wav", "agent.wav", "target.wav"]`. Out: `{"ms": 8020}` or `{"error": "…"}`. Ends with its input,
+so it never outlives the core that started it."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import sys
 import wave
@@ -10,15 +15,21 @@ from pathlib import Path
 from channels.voice.wav import merge
 
 
-def main() -> int:
-    os.nice(10)
-    caller, agent, target = (Path(argument) for argument in sys.argv[1:4])
+def answer(line: str) -> dict[str, int | str]:
+    """One job done."""
     try:
-        duration_ms = merge(caller, agent, target)
-    except (OSError, EOFError, wave.Error) as error:
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
-        return 1
-    sys.stdout.write(f"{duration_ms}\n")
+        caller, agent, target = (Path(path) for path in json.loads(line))
+        return {"ms": merge(caller, agent, target)}
+    except (OSError, EOFError, ValueError, wave.Error) as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+def main() -> int:
+    with contextlib.suppress(OSError):
+        os.nice(10)
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(answer(line)) + "\n")
+        sys.stdout.flush()
     return 0
 
 

@@ -28,10 +28,10 @@ class Timers:
         heapq.heappush(self._heap, (due_ms, next(self._order), timer))
         return timer
 
-    def run(self, now_ms: int) -> None:
-        """Carry out everything due by `now_ms`, in order of due time."""
+    def run(self, now_ms: int, carry_out: Callable[[Callable[[], None]], None]) -> None:
+        """Hand everything due by `now_ms` to `carry_out`, in order of due time."""
         while self._heap and self._heap[0][0] <= now_ms:
             timer = heapq.heappop(self._heap)[2]
             action, timer.action = timer.action, None
             if action is not None:
-                action()
+                carry_out(action)

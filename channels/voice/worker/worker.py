@@ -11,6 +11,7 @@ Whatever needs no core was said with an earlier command (`Continuations`).
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from callcenter.kernel import logging
 from channels.voice.protocol import Message
 from channels.voice.worker.admission import Admission
 from channels.voice.worker.legs import ANSWERED, EARLY, INCOMING, Leg, Play, Recording
@@ -26,6 +28,7 @@ from channels.voice.worker.media import Media
 from channels.voice.worker.sip import Sip, SipConfig
 from channels.voice.worker.timers import Timers
 
+log = logging.get("worker")
 POLL_MS = 5
 ORPHAN_ANSWER_MS = 30_000
 _WATCH_MS = 1000
@@ -57,8 +60,9 @@ class Worker:
         self.admission = Admission(self.sip.capacity)
         self.legs: dict[str, Leg] = {}
         self.stopping = False
+        self.troubles = 0
         self._made = 0
-        self._done_commands: set[tuple[int, int]] = set()
+        self._last_command = (0, 0)
         self.link.on_command = self._command
         self.link.on_core = self._core_changed
         self.link.describe = self.describe
@@ -107,6 +111,7 @@ class Worker:
             "free": admission.free,
             "refused": admission.refused,
             "malformed": self.sip.malformed,
+            "troubles": self.troubles,
             "unacknowledged": self.link.unacknowledged,
         }
 
@@ -114,10 +119,19 @@ class Worker:
         self.sip.poll(POLL_MS)
         events = self.sip.events
         while events:
-            event = events.popleft()
-            self._handlers[event[0]](*event[1:])
+            kind, *details = events.popleft()
+            self._guarded(functools.partial(self._handlers[kind], *details))
         self.link.pump()
-        self.timers.run(now_ms())
+        self.timers.run(now_ms(), self._guarded)
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        """A leg may be gone from the library while its last event still waits here. Whatever such a leg
+        makes fail stays with it: one call's trouble never ends the others."""
+        try:
+            action()
+        except (self.sip.pj.Error, KeyError, OSError) as error:
+            self.troubles += 1
+            log.warning("leg_trouble", error=type(error).__name__, reason=str(error)[:200])
 
     def stop(self, grace_s: float = 1.0) -> None:
         """Hang up politely; does not tear the library down (that takes a second and may abort)."""
@@ -221,7 +235,10 @@ class Worker:
         if other is None:
             self._hang_up(leg, 0, "caller_gone")
             return
-        self._bridge(other, leg, plan.get("record"))
+        try:
+            self._bridge(other, leg, plan.get("record"))
+        except (self.sip.pj.Error, KeyError):
+            self._hang_up(leg, 0, "caller_gone")
 
     def _answer_orphan(self, leg: Leg) -> None:
         """A new call that no core has spoken to for 30 s hears music instead of ringing out."""
@@ -230,7 +247,6 @@ class Worker:
             self.media.music(leg, leg.then.music)
 
     def _core_changed(self, present: bool) -> None:
-        self._done_commands.clear()
         if present:
             return
         for leg in self.legs.values():
@@ -320,9 +336,9 @@ class Worker:
 
     def _command(self, message: Message) -> None:
         command_id = (message["id"][0], message["id"][1])
-        if command_id in self._done_commands:
+        if command_id <= self._last_command:
             return
-        self._done_commands.add(command_id)
+        self._last_command = command_id
         op = message["op"]
         if op == "dial":
             self._dial(message)
