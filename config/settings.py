@@ -279,7 +279,7 @@ def _override(raw: dict[str, Any], environ: Any) -> None:
         section, _, key = variable.removeprefix(PREFIX).lower().partition("__")
         values = raw.setdefault(section, {})
         if not isinstance(values, dict):
-            raise ConfigError(variable, value, f"{section} to be a section with keys")
+            raise ConfigError(section, value, f"a section with keys, which {variable} would override")
         values[key] = value
 
 

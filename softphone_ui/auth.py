@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import secrets
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,6 @@ MAX_FAILURES = 5
 LOCK_MS = 5 * 60_000
 MIN_PASSWORD = 8
 _HASHER = PasswordHasher()
-_NOBODY = _HASHER.hash(secrets.token_urlsafe(16))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +120,16 @@ class Sessions:
             records.commit()
 
 
+@functools.cache
+def _nobody() -> str:
+    """A hash that no password matches, made when first needed: it costs as much as a log-in."""
+    return _HASHER.hash(secrets.token_urlsafe(16))
+
+
 def _verify(stored: str, password: str) -> bool:
     """An unknown login costs as much time as a wrong password."""
     try:
-        return _HASHER.verify(stored or _NOBODY, password) and bool(stored)
+        return _HASHER.verify(stored or _nobody(), password) and bool(stored)
     except (VerifyMismatchError, InvalidHashError):
         return False
 

@@ -37,6 +37,7 @@ class WorkerLink(Int32StringReceiver):
         self.boot = lost
         """the boot id that is given up when this worker cannot be reached again"""
         self.retries = retries
+        self.held: list[Message] = []
 
     def connectionMade(self) -> None:
         self.send({"t": "hello", "role": "core", "epoch": self.pool.epoch, "proto": PROTOCOL})
@@ -52,7 +53,10 @@ class WorkerLink(Int32StringReceiver):
             self.transport.loseConnection()
             return
         kind = message["t"]
-        if kind == "welcome":
+        if kind == "held":
+            self.held.extend(message["facts"])
+        elif kind == "welcome":
+            message["facts"], self.held = self.held, []
             self.boot, self.retries = message["boot"], _RETRIES
             self.pool.welcomed(self, message)
         elif kind == "fact":

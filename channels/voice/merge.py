@@ -20,7 +20,7 @@ def answer(line: str) -> dict[str, int | str]:
     try:
         caller, agent, target = (Path(path) for path in json.loads(line))
         return {"ms": merge(caller, agent, target)}
-    except (OSError, EOFError, ValueError, wave.Error) as error:
+    except (OSError, EOFError, TypeError, ValueError, wave.Error) as error:
         return {"error": f"{type(error).__name__}: {error}"}
 
 

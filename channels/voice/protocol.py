@@ -9,8 +9,9 @@ core -> worker
     {t: ack, n}                                         facts up to n are committed, forget them
     {t: ask}                                            answered with a status
 worker -> core
-    {t: welcome, proto, boot, slot, pid, library, capacity, facts, inventory}
-                                                        facts: those not acknowledged, oldest first
+    {t: held, facts}                                    facts not acknowledged, oldest first, a few hundred
+                                                        a frame; then
+    {t: welcome, proto, boot, slot, pid, library, capacity, legs, reserved, free, inventory}
     {t: fact, n, at_ms, kind, leg, ...}                 kept until acknowledged
     {t: status, ...}  {t: superseded, epoch}
 
@@ -43,8 +44,10 @@ class FrameError(ValueError):
 
 
 def pack(message: Message) -> bytes:
-    """One frame with its length in front."""
+    """One frame with its length in front. Raises FrameError beyond MAX_FRAME: nobody would take it."""
     body = msgpack.packb(message)
+    if len(body) > MAX_FRAME:
+        raise FrameError(f"frame of {len(body)} bytes")
     return _LENGTH.pack(len(body)) + bytes(body)
 
 

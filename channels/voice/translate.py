@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from callcenter.kernel.e164 import to_e164
 
-_URI = re.compile(r"(?:sips?:([^@;>?\s]+)@[^;>?\s]+)|(?:tel:([^;>\s]+))", re.I)
 _ANONYMOUS = frozenset({"", "anonymous", "unknown", "restricted", "unavailable"})
 _COMPACT = {"f": "from", "t": "to", "i": "call-id", "v": "via", "m": "contact"}
 
@@ -25,8 +25,8 @@ def parse_invite(message: str, region: str = "CN") -> IncomingCall:
     """Read an INVITE as received. Nothing here trusts the network: the caller's number is what the
     From header claims (trusted identities come with trunks)."""
     head = re.split(r"\r?\n\r?\n", message, maxsplit=1)[0]
-    lines = re.sub(r"\r?\n[ \t]+", " ", head).splitlines()
-    parts = lines[0].split(" ") if lines else []
+    lines = re.split(r"\r?\n", re.sub(r"\r?\n[ \t]+", " ", head))
+    parts = lines[0].split(" ")
     called = user_of(parts[1]) if len(parts) > 1 else ""
     headers: dict[str, str] = {}
     for line in lines[1:]:
@@ -34,15 +34,37 @@ def parse_invite(message: str, region: str = "CN") -> IncomingCall:
         key = name.strip().lower()
         headers.setdefault(_COMPACT.get(key, key), value.strip())
     user = user_of(headers.get("from", ""))
-    withheld = user.lower() in _ANONYMOUS or "id" in headers.get("privacy", "").lower().split(";")
+    privacy = {part.strip() for part in headers.get("privacy", "").lower().split(";")}
+    withheld = user.lower() in _ANONYMOUS or "id" in privacy
     caller = "" if withheld else (to_e164(user, region) or user)
     return IncomingCall(called, caller, headers.get("call-id", ""))
 
 
 def user_of(text: str) -> str:
-    """The user part of the first sip:, sips: or tel: URI in `text`, or ""."""
-    match = _URI.search(text)
-    return (match[1] or match[2]) if match else ""
+    """The user part of a sip:, sips: or tel: address, as name-addr or bare (RFC 3261 §25.1, RFC 3966);
+    "" where there is none. A display name is never taken for an address. Linear in the length."""
+    scheme, _, rest = _address(text).partition(":")
+    if scheme.strip().lower() in ("sip", "sips"):
+        user, at, _ = rest.rpartition("@")
+        return unquote(re.split("[;:]", user, maxsplit=1)[0]) if at else ""
+    if scheme.strip().lower() == "tel":
+        return re.split(r"[;>\s]", rest, maxsplit=1)[0]
+    return ""
+
+
+def _address(text: str) -> str:
+    """What stands between < and > outside quoted strings, else the text up to the first blank."""
+    quoted, at = False, 0
+    while at < len(text):
+        character = text[at]
+        if quoted and character == "\\":
+            at += 1
+        elif character == '"':
+            quoted = not quoted
+        elif character == "<" and not quoted:
+            return text[at + 1 :].partition(">")[0]
+        at += 1
+    return text.strip().partition(" ")[0]
 
 
 BUSY, DECLINED, NOT_FOUND, NO_ANSWER, UNREACHABLE, ERROR = (

@@ -30,7 +30,7 @@ def repair(path: Path) -> bool:
         head = bytearray(file.read(HEADER_BYTES))
         if head[:4] != b"RIFF":
             head[:] = _header(size)
-        elif struct.unpack_from("<I", head, 40)[0] == size - HEADER_BYTES:
+        elif head[36:40] != b"data" or struct.unpack_from("<I", head, 40)[0] == size - HEADER_BYTES:
             return False
         else:
             struct.pack_into("<I", head, 4, size - 8)
@@ -45,28 +45,34 @@ def merge(left: Path, right: Path, target: Path) -> int:
 
     The shorter side ends in silence. The target appears whole or not at all."""
     for side in (left, right):
+        if side.stat().st_size < HEADER_BYTES:
+            side.write_bytes(_header(HEADER_BYTES))  # its writer died before the first frame: silence
         repair(side)
     unfinished = target.with_suffix(".part")
-    with (
-        wave.open(str(left), "rb") as a,
-        wave.open(str(right), "rb") as b,
-        wave.open(str(unfinished), "wb") as out,
-    ):
+    try:
+        duration = _write_stereo(left, right, unfinished)
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return duration
+
+
+def _write_stereo(left: Path, right: Path, target: Path) -> int:
+    with wave.open(str(left), "rb") as a, wave.open(str(right), "rb") as b:
         if (a.getsampwidth(), b.getsampwidth()) != (2, 2) or a.getframerate() != b.getframerate():
             raise wave.Error("the two sides differ in format")
-        out.setnchannels(2)
-        out.setsampwidth(2)
-        out.setframerate(a.getframerate())
         frames = max(a.getnframes(), b.getnframes())
-        for start in range(0, frames, _CHUNK_FRAMES):
-            count = min(_CHUNK_FRAMES, frames - start)
-            stereo = array.array("h", bytes(4 * count))
-            stereo[0::2] = _frames(a, count)
-            stereo[1::2] = _frames(b, count)
-            out.writeframes(stereo.tobytes())
-        rate = a.getframerate()
-    unfinished.replace(target)
-    return frames * 1000 // rate
+        with wave.open(str(target), "wb") as out:
+            out.setnchannels(2)
+            out.setsampwidth(2)
+            out.setframerate(a.getframerate())
+            for start in range(0, frames, _CHUNK_FRAMES):
+                count = min(_CHUNK_FRAMES, frames - start)
+                stereo = array.array("h", bytes(4 * count))
+                stereo[0::2] = _frames(a, count)
+                stereo[1::2] = _frames(b, count)
+                out.writeframes(stereo.tobytes())
+        return frames * 1000 // a.getframerate()
 
 
 def _frames(file: wave.Wave_read, count: int) -> array.array[int]:

@@ -28,7 +28,7 @@ export class Link {
       }
       this.onOnline(false);
       this.tries += 1;
-      setTimeout(() => this.open(), Math.min(2000, 150 * this.tries));
+      setTimeout(() => this.open(), Math.min(600, 150 * this.tries));
     });
   }
 }

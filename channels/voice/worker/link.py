@@ -16,7 +16,8 @@ from typing import Any
 from channels.voice.protocol import PROTOCOL, FrameBuffer, FrameError, Message, pack
 
 _CHUNK = 65_536
-_MAX_UNSENT = 16 * 1024 * 1024
+_MAX_UNSENT = 256 * 1024 * 1024
+_HELD_A_FRAME = 200
 
 
 class SlotTaken(RuntimeError):
@@ -115,8 +116,8 @@ class Link:
             try:
                 self._read(peer)
                 peer.flush()
-            except (OSError, FrameError):
-                self._drop(peer)
+            except (OSError, ValueError, LookupError, TypeError):
+                self._drop(peer)  # gone, or speaks no protocol of ours
 
     def close(self) -> None:
         for peer in list(self._peers):
@@ -172,13 +173,15 @@ class Link:
             self._drop(old)
         self.epoch = epoch
         self._core = peer
+        held = list(self._unacked)
+        for start in range(0, len(held), _HELD_A_FRAME):
+            peer.send({"t": "held", "facts": held[start : start + _HELD_A_FRAME]})
         peer.send(
             {
                 "t": "welcome",
                 "proto": PROTOCOL,
                 "boot": self.boot,
                 **self.describe(),
-                "facts": list(self._unacked),
                 "inventory": self.inventory(),
             }
         )

@@ -31,6 +31,7 @@ from channels.voice.worker.timers import Timers
 log = logging.get("worker")
 POLL_MS = 5
 ORPHAN_ANSWER_MS = 30_000
+CALLER_SILENCE_MS = 60_000
 _WATCH_MS = 1000
 _DIAL_TRIES, _DIAL_AGAIN_MS = 40, 50
 _LOST_CODES = frozenset({408, 481, 503, 504})
@@ -63,7 +64,7 @@ class Worker:
         self.troubles = 0
         self._made = 0
         self._last_command = (0, 0)
-        self.link.on_command = self._command
+        self.link.on_command = lambda message: self._guarded(functools.partial(self._command, message))
         self.link.on_core = self._core_changed
         self.link.describe = self.describe
         self.link.inventory = lambda: [leg.describe() for leg in self.legs.values()]
@@ -303,14 +304,16 @@ class Worker:
                 self._hang_up(leg, 0, "caller_gone")
 
     def _watch(self) -> None:
-        """Once a second: has an agent's phone that used to send audio fallen silent?"""
+        """Once a second: has a phone that used to send audio fallen silent? An agent's is asked soon, so
+        that the caller moves on; a caller's later, so that no leg stays behind for ever."""
         at_ms = now_ms()
-        limit_ms = self.config.silence_probe_s * 1000
+        agent_limit_ms = self.config.silence_probe_s * 1000
         for leg in list(self.legs.values()):
-            if leg.direction != "out" or leg.peer is None or leg.state != ANSWERED:
+            if leg.state != ANSWERED or (leg.direction == "out" and leg.peer is None):
                 continue
+            limit_ms = agent_limit_ms if leg.direction == "out" else CALLER_SILENCE_MS
             packets = self.sip.received_packets(leg.id)
-            if packets != leg.packets:
+            if packets != leg.packets or not leg.packets_ms:
                 leg.packets, leg.packets_ms, leg.probing = packets, at_ms, False
             elif at_ms - leg.packets_ms > limit_ms and self._worth_a_probe(leg, packets):
                 self._probe(leg, at_ms, limit_ms)
