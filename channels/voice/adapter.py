@@ -52,6 +52,13 @@ class WorkerLink(Int32StringReceiver):
             log.error("worker_frame", reason=str(error), path=self.path.name)
             self.transport.loseConnection()
             return
+        try:
+            self._take(message)
+        except Exception:
+            # whatever one message does, here or in the desks behind, the worker stays ours
+            log.exception("worker_message_failed", kind=message["t"], boot=self.boot)
+
+    def _take(self, message: Message) -> None:
         kind = message["t"]
         if kind == "held":
             self.held.extend(message["facts"])
@@ -59,6 +66,8 @@ class WorkerLink(Int32StringReceiver):
             message["facts"], self.held = self.held, []
             self.boot, self.retries = message["boot"], _RETRIES
             self.pool.welcomed(self, message)
+        elif self.boot not in self.pool.links and kind != "superseded":
+            log.error("worker_frame", reason=f"{kind} before welcome", path=self.path.name)
         elif kind == "fact":
             self.pool.events.worker_fact(self.boot, message)
         elif kind == "status":

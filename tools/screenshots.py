@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Pictures of every state of the pages for docs/screenshots, from a running `make demo`.
+
+python tools/screenshots.py var/demo      (needs Chromium and the development requirements)
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+TARGET = Path(__file__).resolve().parent.parent / "docs" / "screenshots"
+ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"]
+SIZE = {"width": 1280, "height": 800}
+
+
+def open_page(browser: Browser, address: str, language: str) -> Page:
+    page = browser.new_context(viewport=SIZE).new_page()
+    page.goto(f"http://{address}/login?lang={language}")
+    return page
+
+
+def log_in(page: Page, login: str, password: str) -> None:
+    page.fill("#login", login)
+    page.fill("#password", password)
+    page.click("button[type=submit]")
+
+
+def main(var: Path) -> None:
+    address = json.loads((var / "run" / "core.json").read_text())["http"]
+    password = (var / "password").read_text().strip()
+    sip = tomllib.loads((var / "demo.toml").read_text())["voice"]["listen"]
+    TARGET.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+        for language in ("zh", "en"):
+            take(browser, address, password, sip, language)
+        browser.close()
+
+
+def take(browser: Browser, address: str, password: str, sip: str, language: str) -> None:
+    def shot(page: Page, name: str) -> None:
+        page.wait_for_timeout(700)
+        page.screenshot(path=str(TARGET / f"{name}-{language}.png"))
+
+    page = open_page(browser, address, language)
+    log_in(page, "1001", "not the password")
+    page.wait_for_selector("#error:not([hidden])")
+    shot(page, "login-error")
+    log_in(page, "1001", password)
+    page.wait_for_selector("#state-badge.not_ready")
+    shot(page, "panel-not-ready")
+    page.keyboard.press("r")
+    page.wait_for_selector("#state-badge.idle")
+    keys = "9:1,22:1" if language == "zh" else "9:2,22:1"
+    command = ["callcenter", "phone", "--dial", f"sip:95519@{sip}", "--keys", keys, "--seconds", "90"]
+    caller = subprocess.Popen([sys.executable, "-m", *command])
+    page.wait_for_selector("#answer", timeout=60_000)
+    shot(page, "panel-offer")
+    page.keyboard.press("a")
+    page.wait_for_selector("#hang-up")
+    page.wait_for_timeout(3_000)
+    shot(page, "panel-talking")
+    overview = open_page(browser, address, language)
+    log_in(overview, "8001", password)
+    overview.wait_for_selector("#agent-rows tr")
+    shot(overview, "overview")
+    page.keyboard.press("h")
+    page.wait_for_selector("#state-badge.wrap_up")
+    shot(page, "panel-wrap-up")
+    page.select_option("#code", "enquiry_answered")
+    page.fill("#note", "客户咨询保单变更流程，已逐条说明并发送材料清单。 Asked how to change the policy.")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#state-badge.idle")
+    page.keyboard.press("?")
+    shot(page, "panel-shortcuts")
+    page.keyboard.press("Escape")
+    page.click("#sign-out")
+    page.wait_for_selector("#login-form")
+    caller.wait()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "var/demo"))
