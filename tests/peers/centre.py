@@ -12,17 +12,19 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from websockets.sync.client import connect as connect_feed
+from websockets.typing import Origin
 
 from tests.peers.phones import HOST, free_port, rtp_range, until
 
@@ -36,8 +38,14 @@ _SUPERVISOR = "8001"
 
 def agent(login: str, port: int = 9, *skills: str, **more: Any) -> Row:
     """A seat whose device is a telephone on this port; ready from the start, no wrap-up."""
-    seat = {"login": login, "name": f"座席{login}", "device": f"sip:{login}@{HOST}:{port}", "ready_at_start": True,
-            "wrap_up_s": 0, "skills": dict.fromkeys(skills or ("service",), 5)}
+    seat = {
+        "login": login,
+        "name": f"座席{login}",
+        "device": f"sip:{login}@{HOST}:{port}",
+        "ready_at_start": True,
+        "wrap_up_s": 0,
+        "skills": dict.fromkeys(skills or ("service",), 5),
+    }
     return {**seat, **more}
 
 
@@ -58,8 +66,15 @@ class Centre:
     of those sections. A supervisor of people, 8001, is always there for `agents()`."""
 
     def __init__(
-        self, *, numbers: Sequence[Row], queues: Sequence[Row], agents: Sequence[Row], library: str = "stock",
-        voice: Mapping[str, Any] | None = None, routing: Mapping[str, Any] | None = None, sample: bool = False,
+        self,
+        *,
+        numbers: Sequence[Row],
+        queues: Sequence[Row],
+        agents: Sequence[Row],
+        library: str = "stock",
+        voice: Mapping[str, Any] | None = None,
+        routing: Mapping[str, Any] | None = None,
+        sample: bool = False,
     ) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="cc-", dir="/tmp"))
         self.var = self.directory / "var"
@@ -149,7 +164,8 @@ class Centre:
         files = [self.output, *sorted((self.var / "log").glob("*.log"))]
         return "\n".join(
             f"--- {file.name}\n" + "\n".join(file.read_text(errors="replace").splitlines()[-lines:])
-            for file in files if file.exists()
+            for file in files
+            if file.exists()
         )
 
     # --- what operators see --------------------------------------------------------------------------
@@ -166,8 +182,11 @@ class Centre:
 
     def records(self, number: str, caller: str = "") -> list[Row]:
         """Of the report: calls to this number (from this caller)."""
-        return [row for row in self.report()
-                if row["number"] == number and (not caller or (row["caller"] or "").endswith(caller))]
+        return [
+            row
+            for row in self.report()
+            if row["number"] == number and (not caller or (row["caller"] or "").endswith(caller))
+        ]
 
     def ended(self, number: str, caller: str = "", within_s: float = 15) -> Row:
         """The one record of a call to this number, once it has ended. Raises AssertionError for several."""
@@ -208,7 +227,10 @@ class Centre:
         return worker["legs"] + worker["reserved"], worker["capacity"]
 
     def wait_no_legs(self, within_s: float = 5) -> None:
-        until(lambda: self.legs()[0] == 0, within_s, f"all legs free, now {self.legs()}", 0.05)
+        try:
+            until(lambda: self.legs()[0] == 0, within_s, "all legs free", 0.05)
+        except TimeoutError:
+            raise TimeoutError(f"not all legs free within {within_s} s: {self.status()}") from None
 
     def agents(self) -> dict[str, Row]:
         """Every seat as a supervisor's page shows it: {login: {state, reason, since_ms, ...}}."""
@@ -221,7 +243,10 @@ class Centre:
             row = self.agents()[login]
             return row if row["state"] == state else None
 
-        return until(there, within_s, f"{login} {state}, now {self.agents()[login]}", 0.02)
+        try:
+            return until(there, within_s, state, 0.02)
+        except TimeoutError:
+            raise TimeoutError(f"{login} not {state} within {within_s} s: {self.agents()[login]}") from None
 
     def person(self, login: str) -> Person:
         """Somebody logged in at the panel, by way of its API."""
@@ -236,7 +261,12 @@ class Centre:
     # --- underneath ----------------------------------------------------------------------------------
 
     def _write_config(
-        self, numbers: Sequence[Row], queues: Sequence[Row], agents: Sequence[Row], library: str, voice: Row,
+        self,
+        numbers: Sequence[Row],
+        queues: Sequence[Row],
+        agents: Sequence[Row],
+        library: str,
+        voice: Row,
         routing: Row,
     ) -> None:
         rtp = list(rtp_range(large=library == "dense"))
@@ -271,15 +301,25 @@ class Centre:
     def _start(self) -> subprocess.Popen[bytes]:
         with self.output.open("wb") as out:
             return subprocess.Popen(
-                [sys.executable, "-m", "callcenter", "run", "-c", str(self.config)], cwd=self.directory,
-                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=self._environment,
+                [sys.executable, "-m", "callcenter", "run", "-c", str(self.config)],
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
                 start_new_session=True,
             )
 
     def _command(self, *arguments: str, given: str = "", check: bool = True) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "callcenter", *arguments, "-c", str(self.config)], cwd=self.directory,
-            input=given, capture_output=True, text=True, env=self._environment, timeout=30, check=False,
+            [sys.executable, "-m", "callcenter", *arguments, "-c", str(self.config)],
+            cwd=self.directory,
+            input=given,
+            capture_output=True,
+            text=True,
+            env=self._environment,
+            timeout=30,
+            check=False,
         )
         assert not check or done.returncode == 0, f"{arguments} ended with {done.returncode}: {done.stderr}"
         return done.stdout
@@ -312,7 +352,9 @@ class Centre:
 
     def _leftovers(self) -> list[str]:
         found = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-        left = {pid for pid in found if _stat(pid)[1] in self._sessions and _stat(pid)[1]} | set(self._marked())
+        left = {pid for pid in found if _stat(pid)[1] in self._sessions and _stat(pid)[1]} | set(
+            self._marked()
+        )
         return [f"{pid} {_stat(pid)[0]} {_arguments(pid)}" for pid in sorted(left)]
 
 
@@ -337,10 +379,14 @@ class Person:
 
     def page(self) -> Row:
         """The whole state as a page that is just opened gets it."""
-        headers = {"Cookie": self._cookie}
+        host, _, port = self._address.partition(":")
+        link = socket.create_connection((host, int(port)), 5)
         with connect_feed(
-            f"ws://{self._address}/ws", origin=f"http://{self._address}",  # type: ignore[arg-type]
-            additional_headers=headers, proxy=None, open_timeout=5, close_timeout=1,
+            f"ws://{self._address}/ws",
+            sock=link,
+            origin=Origin(f"http://{self._address}"),
+            additional_headers={"Cookie": self._cookie},
+            close_timeout=1,
         ) as feed:
             feed.send(json.dumps({"boot": "", "seq": 0}))
             while True:
@@ -358,14 +404,20 @@ class Person:
             link.request(method, path, None if body is None else json.dumps(body), sent)
             answer = link.getresponse()
             text = answer.read().decode()
-            return answer.status, {k.lower(): v for k, v in answer.getheaders()}, json.loads(text) if text else {}
+            return (
+                answer.status,
+                {k.lower(): v for k, v in answer.getheaders()},
+                json.loads(text) if text else {},
+            )
         finally:
             link.close()
 
 
 def _toml(name: str, content: Row | Sequence[Row]) -> str:
     if isinstance(content, Mapping):
-        return "".join([f"[{name}]\n", *(f"{key} = {_value(value)}\n" for key, value in content.items()), "\n"])
+        return "".join(
+            [f"[{name}]\n", *(f"{key} = {_value(value)}\n" for key, value in content.items()), "\n"]
+        )
     return "".join(
         "".join([f"[[{name}]]\n", *(f"{key} = {_value(value)}\n" for key, value in row.items()), "\n"])
         for row in content
@@ -392,8 +444,3 @@ def _arguments(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
     except OSError:
         return "?"
-
-
-def wait_for(what: str, probe: Callable[[], Any], within_s: float = 5) -> Any:
-    """`until` with the sentence in front."""
-    return until(probe, within_s, what, 0.01)

@@ -56,7 +56,9 @@ def free_port() -> int:
     """A multiple of 4 with that port and the next three free for UDP and TCP (RTCP, SIP over TLS)."""
     for base in itertools.islice(_bases, 250):
         try:
-            for kind, port in itertools.product((socket.SOCK_DGRAM, socket.SOCK_STREAM), range(base, base + 4)):
+            for kind, port in itertools.product(
+                (socket.SOCK_DGRAM, socket.SOCK_STREAM), range(base, base + 4)
+            ):
                 with socket.socket(socket.AF_INET, kind) as probe:
                     probe.bind(("", port))
         except OSError:
@@ -90,7 +92,11 @@ class Child:
     def start(self, command: list[str]) -> None:
         with self.output.open("wb") as out:
             self.process = subprocess.Popen(
-                command, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                command,
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
                 env={**os.environ, "TERM": "dumb"},
             )
 
@@ -149,9 +155,21 @@ class Sipp(Child):
     `play_dtmf` starts sequence numbers and time anew for each group of digits."""
 
     def __init__(
-        self, scenario: str, directory: Path, *, remote: str = "", number: str = "95519", port: int = 0,
-        calls: int = 1, rate: int = 10, at_once: int = 0, hold_s: float = 1, timeout_s: int = 60,
-        digits: list[tuple[float, str]] | None = None, variables: Mapping[str, object] | None = None, **keys: str,
+        self,
+        scenario: str,
+        directory: Path,
+        *,
+        remote: str = "",
+        number: str = "95519",
+        port: int = 0,
+        calls: int = 1,
+        rate: int = 10,
+        at_once: int = 0,
+        hold_s: float = 1,
+        timeout_s: int = 60,
+        digits: list[tuple[float, str]] | None = None,
+        variables: Mapping[str, object] | None = None,
+        **keys: str,
     ) -> None:
         super().__init__(directory)
         self.port = port or free_port()
@@ -159,10 +177,23 @@ class Sipp(Child):
             last = max((at for at, _ in digits), default=0)
             write_capture(directory / "media.pcap", max(hold_s, last + 1), digits=digits)
         keys = {"caller": "13800138000"} | keys
-        command = ["sipp", *([remote, "-s", number] if remote else []), "-sf", str(SCENARIOS / f"{scenario}.xml")]
+        command = [
+            "sipp",
+            *([remote, "-s", number] if remote else []),
+            "-sf",
+            str(SCENARIOS / f"{scenario}.xml"),
+        ]
         command += ["-i", HOST, "-bind_local", "-p", str(self.port), "-mi", HOST, "-mp", str(free_port())]
         command += ["-ci", HOST, "-cp", str(free_port()), "-nostdin", "-skip_rlimit", "-m", str(calls)]
-        command += ["-r", str(rate), "-d", str(round(hold_s * 1000)), "-timeout", str(timeout_s), "-timeout_error"]
+        command += [
+            "-r",
+            str(rate),
+            "-d",
+            str(round(hold_s * 1000)),
+            "-timeout",
+            str(timeout_s),
+            "-timeout_error",
+        ]
         command += ["-trace_err", "-error_file", "errors.txt", "-trace_msg", "-message_file", "messages.txt"]
         command += ["-l", str(at_once)] if at_once else []
         # while it is dead, what it is sent is not "unexpected"
@@ -185,18 +216,26 @@ class Sipp(Child):
         file = self.directory / "messages.txt"
         text = file.read_text(errors="replace") if file.exists() else ""
         parts = re.split(r"^-{20,} .*\n", text, flags=re.MULTILINE)[1:]
-        return [Message("sent" in head, body.strip()) for head, _, body in (p.partition("\n\n") for p in parts)]
+        return [
+            Message("sent" in head, body.strip()) for head, _, body in (p.partition("\n\n") for p in parts)
+        ]
 
     def received(self, start: str) -> list[Message]:
         """Messages received whose first line begins so; a retransmission counts once."""
-        found = {(m.header("call-id"), m.header("cseq"), m.first_line): m
-                 for m in self.messages() if not m.sent and m.text.startswith(start)}
+        found = {
+            (m.header("call-id"), m.header("cseq"), m.first_line): m
+            for m in self.messages()
+            if not m.sent and m.text.startswith(start)
+        }
         return list(found.values())
 
     def sent(self, start: str) -> list[Message]:
         """Messages sent whose first line begins so; a retransmission counts once."""
-        found = {(m.header("call-id"), m.header("cseq"), m.first_line): m
-                 for m in self.messages() if m.sent and m.text.startswith(start)}
+        found = {
+            (m.header("call-id"), m.header("cseq"), m.first_line): m
+            for m in self.messages()
+            if m.sent and m.text.startswith(start)
+        }
         return list(found.values())
 
 
@@ -206,8 +245,15 @@ class Baresip(Child):
     `answer`: manual, or auto."""
 
     def __init__(
-        self, directory: Path, user: str, *, hertz: int = 440, answer: str = "manual", port: int = 0,
-        seconds: int = 60, calls: int = 1,
+        self,
+        directory: Path,
+        user: str,
+        *,
+        hertz: int = 440,
+        answer: str = "manual",
+        port: int = 0,
+        seconds: int = 60,
+        calls: int = 1,
     ) -> None:
         super().__init__(directory)
         self.port, control, rtp = port or free_port(), free_port(), free_port()
@@ -218,9 +264,16 @@ class Baresip(Child):
         account = f"<sip:{user}@{HOST}>;regint=0;answermode={answer};audio_codecs=PCMU/8000/1\n"
         (directory / "accounts").write_text(account)
         config = [
-            f"sip_listen {HOST}:{self.port}", f"net_interface {HOST}", f"ctrl_tcp_listen {HOST}:{control}",
-            f"rtp_ports {rtp}-{rtp + 3}", f"call_max_calls {calls}", f"audio_source aufile,{directory}/voice.wav",
-            "audio_player aubridge,nil", "audio_alert aubridge,alert", f"snd_path {directory}", "statmode_default off",
+            f"sip_listen {HOST}:{self.port}",
+            f"net_interface {HOST}",
+            f"ctrl_tcp_listen {HOST}:{control}",
+            f"rtp_ports {rtp}-{rtp + 3}",
+            f"call_max_calls {calls}",
+            f"audio_source aufile,{directory}/voice.wav",
+            "audio_player aubridge,nil",
+            "audio_alert aubridge,alert",
+            f"snd_path {directory}",
+            "statmode_default off",
             "module_path /usr/lib/baresip/modules",
             *(f"module {name}.so" for name in ("g711", "aufile", "aubridge", "sndfile")),
             *(f"module_app {name}.so" for name in ("account", "menu", "ctrl_tcp")),

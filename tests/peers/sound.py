@@ -13,6 +13,8 @@ RATE_HZ = 8000
 WINDOW_S = 0.1
 QUIET = 100.0
 """root mean square of 16-bit samples below which a window counts as silence"""
+PURE = 0.9
+"""share of a window's energy at a frequency from which the window is that tone and nothing else"""
 _FRAME = 160  # samples in 20 ms
 _KEYS = "0123456789*#ABCD"
 
@@ -28,7 +30,7 @@ def write_tone(path: Path, hertz: int, seconds: int) -> None:
 
 def length_s(path: Path) -> float:
     with wave.open(str(path)) as file:
-        return file.getnframes() / file.getframerate()
+        return float(file.getnframes() / file.getframerate())
 
 
 def _windows(path: Path, channel: int) -> Iterator[tuple[int, array[int]]]:
@@ -67,6 +69,24 @@ def longest_run(flags: Sequence[bool]) -> int:
     return best
 
 
+def assert_tone(path: Path, hertz: float, seconds: float, channel: int = 0) -> None:
+    """From its first to its last moment there this tone and nothing else lasts so long, but for a few
+    windows with a lost packet in them."""
+    pure = [share > PURE for share in tone_share(path, hertz, channel)]
+    assert any(pure), f"no {hertz} Hz in {path.name}"
+    part = pure[pure.index(True) : len(pure) - pure[::-1].index(True)]
+    assert abs(len(part) * WINDOW_S - seconds) < 0.6 + seconds * 0.02, (
+        f"{len(part) * WINDOW_S:.1f} s, not {seconds:.1f}"
+    )
+    assert part.count(False) <= 2 + seconds / 5, f"{hertz} Hz broken: {part}"
+
+
+def assert_no_silence(levels: Sequence[float], longest_s: float = 0.3) -> None:
+    """`levels` of `loudness` without a pause longer than that."""
+    silence_s = longest_run([level < QUIET for level in levels]) * WINDOW_S
+    assert silence_s <= longest_s + 0.01, f"{silence_s:.1f} s of silence"
+
+
 def _mu_law(x: float) -> int:
     """One sample in -1..1 as G.711 µ-law."""
     n = min(int(abs(x) * 32_635), 32_635) + 132
@@ -83,7 +103,11 @@ def _packet(payload_type: int, marker: bool, seq: int, timestamp: int, body: byt
 
 
 def write_capture(
-    path: Path, seconds: float, hertz: float = 0, digits: Sequence[tuple[float, str]] = (), held: float = 0.1,
+    path: Path,
+    seconds: float,
+    hertz: float = 0,
+    digits: Sequence[tuple[float, str]] = (),
+    held: float = 0.1,
     event: int = 101,
 ) -> None:
     """A pcap of one G.711 µ-law RTP stream: a tone (0 Hz: silence) with RFC 4733 digits in it.

@@ -86,10 +86,10 @@ class NaiveCentre:
             self._stop(ring, "no_answer")
             self._came_to_nothing(ring, self._missed)
         else:
-            caller = self._caller(subject)
-            del caller.bars[other]
-            if caller.state == "waiting":
-                self._seek_agent(caller)
+            del self._caller(subject).bars[other]
+            seat = self._seat(other)
+            if seat and seat.state == "idle":
+                self._seek_caller(seat)
 
     # --- policy and queues ---------------------------------------------------------------------
 
@@ -183,10 +183,17 @@ class NaiveCentre:
         if not old_place:
             seat.idle = (self.now, self._count())
         self._set(seat, "idle")
-        for caller in self._waiting():
-            if seat.can(caller) and caller.bars.get(seat.id, 0) <= self.now:
-                self._ring_at(caller, seat, "earliest_deadline")
-                return
+        self._seek_caller(seat)
+
+    def _seek_caller(self, seat: Seat) -> None:
+        waiting = self._waiting()
+        fit = [caller for caller in waiting if self._fit(caller, seat)]
+        if fit:
+            considered = [(caller.id, caller.deadline) for caller in fit]
+            self._ring_at(fit[0], seat, "earliest_deadline", considered, len(waiting))
+
+    def _fit(self, caller: Caller, seat: Seat) -> bool:
+        return seat.can(caller) and caller.bars.get(seat.id, 0) <= self.now
 
     def _missed(self, seat: Seat) -> None:
         if self.policy.missed_action == "not_ready" and not seat.after and not self._left(seat):
@@ -226,12 +233,13 @@ class NaiveCentre:
         full = queue.max_waiting and len([c for c in self._waiting() if c.queue == name]) >= queue.max_waiting
         return "full" if full else ""
 
-    def _admit(self, contact: str, queue: str, deadline: int) -> Caller:
+    def _admit(self, contact: str, queue: str, deadline: int) -> None:
+        self._seek_agent(self._new_caller(contact, queue, deadline))
+
+    def _new_caller(self, contact: str, queue: str, deadline: int) -> Caller:
         needs = dict(self.policy.queues[queue].skills) if queue in self.policy.queues else {}
-        caller = Caller(contact, queue, needs, deadline, self._count())
-        self.callers.append(caller)
-        self._seek_agent(caller)
-        return caller
+        self.callers.append(Caller(contact, queue, needs, deadline, self._count()))
+        return self.callers[-1]
 
     def on_ContactAbandoned(self, fact: f.ContactAbandoned) -> None:
         caller = self._known(fact, self._caller(fact.contact), fact.contact, "unknown_contact")
@@ -270,35 +278,41 @@ class NaiveCentre:
 
     def on_ContactAdopted(self, fact: f.ContactAdopted) -> None:
         caller, seat = self._caller(fact.contact), self._seat(fact.agent)
-        ring = next((ring for ring in self.ringing if ring.caller is caller), None)
-        if fact.agent and not seat:
-            self._reject(fact, fact.agent, "unknown_agent")
-        elif caller and (not seat or caller.state == "connected"):
+        if caller and (not fact.agent or caller.state == "connected"):
             self._reject(fact, caller.id, "known_already")
-        elif ring and ring.seat is not seat:
-            self._reject(fact, fact.contact, "offered_elsewhere")
-        elif ring:
-            self._talk(ring.seat, ring.caller)
-        elif not seat:
+        elif not fact.agent:
             self._admit(fact.contact, fact.queue, fact.deadline_ms)
-        elif seat.state in ("reserved", "talking"):
+        elif not seat:
+            self._reject(fact, fact.agent, "unknown_agent")
+        elif seat.state == "talking":
             self._reject(fact, seat.id, "agent_busy")
         else:
-            if not caller:
-                queue = self.policy.queues.get(fact.queue)
-                needs = dict(queue.skills) if queue else {}
-                caller = Caller(fact.contact, fact.queue, needs, fact.deadline_ms, self._count())
-                self.callers.append(caller)
-            self._talk(seat, caller)
+            self._found_talking(caller or self._new_caller(fact.contact, fact.queue, fact.deadline_ms), seat)
+
+    def _found_talking(self, caller: Caller, seat: Seat) -> None:
+        """Offers that say otherwise end: first that of the caller, then that of the agent."""
+        theirs = [ring for ring in self.ringing if ring.caller is caller]
+        others = [ring for ring in self.ringing if ring.seat is seat and ring.caller is not caller]
+        for ring in theirs + others:
+            if ring.seat is not seat or ring.caller is not caller:
+                self.ringing.remove(ring)
+                self._stop(ring, "adopted")
+        self._talk(seat, caller)
+        for ring in theirs:
+            if ring.seat is not seat:
+                self._free(ring.seat, old_place=True)
+        for ring in others:
+            self._wait_again(ring.caller)
 
     def _waiting(self) -> list[Caller]:
         return sorted((c for c in self.callers if c.state == "waiting"), key=lambda c: (c.deadline, c.place))
 
     def _seek_agent(self, caller: Caller) -> None:
-        able = [seat for seat in self.seats if seat.state == "idle" and seat.can(caller)]
-        able = [seat for seat in able if caller.bars.get(seat.id, 0) <= self.now]
+        able = [seat for seat in self.seats if seat.state == "idle" and self._fit(caller, seat)]
         if able:
-            self._ring_at(caller, min(able, key=lambda seat: seat.idle), "longest_idle")
+            able.sort(key=lambda seat: seat.idle)
+            considered = [(seat.id, seat.idle[0]) for seat in able]
+            self._ring_at(caller, able[0], "longest_idle", considered, len(self.seats))
 
     def _wait_again(self, caller: Caller) -> None:
         caller.state, caller.agent = "waiting", ""
@@ -306,13 +320,13 @@ class NaiveCentre:
 
     # --- offers --------------------------------------------------------------------------------
 
-    def _ring_at(self, caller: Caller, seat: Seat, rule: str) -> None:
+    def _ring_at(self, caller: Caller, seat: Seat, rule: str, fit: list[Any], everybody: int) -> None:
         queue = self.policy.queues.get(caller.queue)
         expires = self.now + (queue.ring_ms if queue else 20_000)
         caller.state, caller.agent = "offered", seat.id
         self.ringing.append(Ringing(caller, seat, expires))
         self._set(seat, "reserved", contact=caller.id)
-        self.said.append(("decision", caller.id, seat.id, rule))
+        self.said.append(("decision", caller.id, seat.id, rule, tuple(fit[:10]), everybody))
         self.said.append(("offer", caller.id, seat.id, caller.queue, expires))
 
     def on_OfferAnswered(self, fact: f.OfferAnswered) -> None:

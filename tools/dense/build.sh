@@ -48,6 +48,7 @@ key_of_build() {
 
 [[ -r $config_site ]] || die "config_site.h is not beside $(basename -- "$script")"
 command -v -- "$PYTHON" >/dev/null || die "PYTHON=$PYTHON is not an interpreter"
+PYTHON=$(realpath -s -- "$(command -v -- "$PYTHON")") # we change directory; a venv's link stays a link
 if [[ -n $PJPROJECT_SRC ]]; then
     [[ -r $PJPROJECT_SRC/version.mak ]] || die "PJPROJECT_SRC=$PJPROJECT_SRC has no version.mak"
     PJPROJECT_SRC=$(cd -- "$PJPROJECT_SRC" && pwd)
