@@ -26,7 +26,7 @@ from callcenter.live import trail
 from callcenter.live.adoption import Adoption
 from callcenter.live.agents import AgentDesk
 from callcenter.live.flow_runner import FlowRunner
-from callcenter.live.host import Host
+from callcenter.live.host import Host, Recovered, SnapshotUnfit
 from callcenter.live.hours import HoursKeeper
 from callcenter.live.lookups import CrmLookups
 from callcenter.live.offers import CallRules, Offers
@@ -54,6 +54,8 @@ class Core:
         self.settings, self.loop = settings, loop
         self.state = "starting"
         self._begun = False
+        self._saved_seq = 0
+        self._waiting_saved: list[tuple[int, asyncio.Future[None]]] = []
         self.http_address = ""
         self.clock, self.scheduler = SystemClock(), AsyncioScheduler(loop)
         self.master = MasterKey.load(settings.paths.var / "keys" / "master.key")
@@ -72,17 +74,23 @@ class Core:
             self.epoch, self.clock, self.scheduler, self.writer, self.private, settings.journal.snapshot_every
         )
         self.executor = ThreadPoolExecutor(4, "crm")
-        self.history = HistoryFollower(self.records, self.reader, lambda _seq: None)
+        self.history = HistoryFollower(self.records, self.reader, self._on_saved)
         self._recover(seq)
         self.pool = WorkerPool(settings.run_dir, self.epoch, self)  # type: ignore[arg-type]
         self._join()
 
     def _recover(self, seq: int) -> None:
         started_ms = self.clock.now_ms()
-        snapshot = store.newest_snapshot(self.reader)
-        rows = store.rows_after(self.reader, snapshot["seq"] if snapshot else 0)
-        recovered = self.host.recover(snapshot, rows)
+        recovered = self._recover_from_newest()
         log.info("recovered", seq=seq, facts=recovered.facts, ms=self.clock.now_ms() - started_ms)
+
+    def _recover_from_newest(self) -> Recovered:
+        for snapshot in store.snapshots(self.reader):
+            try:
+                return self.host.recover(snapshot, store.rows_after(self.reader, snapshot["seq"]))
+            except SnapshotUnfit as error:
+                log.warning("snapshot_passed_over", seq=snapshot["seq"], reason=str(error))
+        return self.host.recover(None, store.rows_after(self.reader, 0))
 
     def _join(self) -> None:
         settings, host = self.settings, self.host
@@ -212,6 +220,29 @@ class Core:
         for boot, n in acks.items():
             self.pool.acknowledge(boot, n)
         self.host.committed(entries[-1].seq)
+
+    def _on_saved(self, seq: int) -> None:
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self._after_saved, seq)
+
+    def _after_saved(self, seq: int) -> None:
+        self._saved_seq = max(seq, self._saved_seq)
+        waiting, self._waiting_saved = self._waiting_saved, []
+        for wanted, future in waiting:
+            if wanted > seq:
+                self._waiting_saved.append((wanted, future))
+            elif not future.done():
+                future.set_result(None)
+
+    async def until_in_history(self, timeout_s: float = 2.0) -> None:
+        """Return when history shows what was submitted so far, or time is up: it will show it later."""
+        seq = self.host.engine.seq
+        if self._saved_seq >= seq:
+            return
+        future: asyncio.Future[None] = self.loop.create_future()
+        self._waiting_saved.append((seq, future))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(future, timeout_s)
 
     def _superseded(self, epoch: int) -> None:
         from twisted.internet import reactor

@@ -18,6 +18,7 @@ from callcenter.journal.store import rows_after
 from callcenter.journal.writer import Entry
 from callcenter.kernel import logging
 from callcenter.projection import INTERACTION_COLUMNS, SEGMENT_COLUMNS, Projection, Record
+from crm_core.db import reads
 
 NAME = "history"
 _REBUILD_BATCH = 20_000
@@ -54,7 +55,7 @@ class HistoryFollower:
         self._stop = threading.Event()
         self.error = ""
         self._projection = Projection(self._load)
-        with engine.connect() as connection:
+        with reads(engine).connect() as connection:
             self.seq = projected_seq(connection)
             self._projection.resume(_open_records(connection))
         for row in rows_after(journal, self.seq):
@@ -102,7 +103,7 @@ class HistoryFollower:
         return True
 
     def _load(self, interaction: str) -> Record | None:
-        with self._engine.connect() as connection:
+        with reads(self._engine).connect() as connection:
             return next(iter(_read(connection, "id = :id", {"id": interaction})), None)
 
 

@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from callcenter.live import facts as f
 from callcenter.live.host import AnyFact
-from routing import Command, RejectFact
+from routing import Command, Overflow, RejectFact
 
 _WAITS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600)
 _FAST = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1)
@@ -85,8 +85,9 @@ class Metrics:
 
     def _heard(self, facts: Sequence[AnyFact], commands: Sequence[Command]) -> None:
         book = self._core.host.book
+        refused = {command.contact for command in commands if isinstance(command, Overflow)}
         for fact in facts:
-            if isinstance(fact, f.InteractionQueued):
+            if isinstance(fact, f.InteractionQueued) and fact.contact not in refused:
                 self.offered.labels(fact.queue).inc()
                 self._tally(fact.queue, "offered")
             elif isinstance(fact, f.InteractionAnswered):

@@ -15,7 +15,7 @@ from callcenter.kernel.e164 import national
 from callcenter.kernel.envelope import MasterKey
 from callcenter.kernel.errors import NotAllowed
 from crm_core.customers import CustomerService
-from crm_core.db import session
+from crm_core.db import reads, session
 from crm_core.policies import PolicyService
 
 Plain = dict[str, Any]
@@ -31,7 +31,8 @@ class ContactQueries:
     """Each query runs on the executor and answers plain values."""
 
     def __init__(self, engine: Engine, private: PrivateStore, master: MasterKey, executor: Executor) -> None:
-        self._engine, self._private, self._master, self._executor = engine, private, master, executor
+        self._engine, self._private = reads(engine), private
+        self._master, self._executor = master, executor
 
     async def card(self, customer_id: int) -> Plain:
         """Name, class, policies, last contacts. {} for a customer that is gone."""
@@ -95,7 +96,7 @@ def report_interactions(engine: Engine, private: PrivateStore) -> Iterator[Plain
         "answered_at_ms, ended_at_ms, outcome, cause, ended_by, recording, recording_ms, wrap_up_code "
         "FROM interactions ORDER BY arrived_at_ms, id"
     )
-    with engine.connect() as connection:
+    with reads(engine).connect() as connection:
         for row in connection.execute(text(query)):
             plain = dict(row._mapping)
             plain["caller"] = private.get(plain.pop("party_ref")) or None

@@ -22,8 +22,16 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+def reads(engine: Engine) -> Engine:
+    """The same engine for transactions that only read: on SQLite they take no write lock."""
+    return engine.execution_options(reads=True)
+
+
 def _sqlite_begin(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN")
+    """Who may write takes the lock at once: a transaction that reads first and writes later would fail
+    the moment another one commits in between, and no waiting helps it."""
+    only_reads = connection.get_execution_options().get("reads", False)
+    connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
 
 
 def _sqlite_settings(connection: Any, _record: Any) -> None:
@@ -38,7 +46,7 @@ def _sqlite_settings(connection: Any, _record: Any) -> None:
 
 def migrate(engine: Engine) -> None:
     """Bring the schema to the newest version; costs nothing when it is there."""
-    if _version(engine) == _newest():
+    if _version(reads(engine)) == _newest():
         return
     from alembic import command
     from alembic.config import Config

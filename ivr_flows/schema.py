@@ -122,7 +122,7 @@ class Goto(_Part):
 
 
 class End(_Part):
-    outcome: Literal["served", "closed"] = "served"
+    outcome: Literal["served", "closed", "overflowed"] = "served"
 
 
 class Node(_Part):

@@ -29,7 +29,7 @@ from routing.commands import (
     WithdrawOffer,
 )
 from routing.index import Index
-from routing.policy import Policy
+from routing.policy import Policy, satisfies
 from routing.snapshot import STATE_VERSION, EngineState, tables_from_plain, tables_to_plain
 from routing.state import (
     AGENT_TRANSITIONS,
@@ -252,7 +252,7 @@ class RoutingEngine:
         agent = self._known_agent(fact, fact.agent)
         if agent is None or agent.state == LOGGED_OUT:
             return
-        agent.next_state, agent.next_reason = LOGGED_OUT, ""
+        agent.next_state, agent.next_reason = LOGGED_OUT, fact.reason
         if agent.state == RESERVED:
             self._end_offer(self._t.offers[agent.offer], "agent_left")
         elif agent.state != TALKING:
@@ -396,7 +396,11 @@ class RoutingEngine:
     def _barred_idle(self, contact: Contact) -> int:
         """Idle agents who declined this contact a moment ago."""
         views = (self._t.agents.get(agent) for agent, until in contact.barred.items() if until > self._now)
-        return sum(1 for agent in views if agent is not None and agent.state == IDLE)
+        return sum(
+            1
+            for agent in views
+            if agent is not None and agent.state == IDLE and satisfies(agent.skills, contact.needs)
+        )
 
     def _abandoned(self, fact: f.ContactAbandoned) -> None:
         contact = self._known_contact(fact, fact.contact)
@@ -459,7 +463,7 @@ class RoutingEngine:
             if contact is None:
                 self._order += 1
                 contact = Contact(
-                    fact.contact, fact.queue, needs, arrived_at_ms, fact.deadline_ms, self._order
+                    fact.contact, fact.queue, needs, arrived_at_ms, fact.deadline_ms, self._order, CONNECTED
                 )
                 self._t.contacts[contact.id] = contact
             self._adopt_conversation(contact, agent)

@@ -42,6 +42,7 @@ class AgentLoggedIn(Fact):
 @dataclass(frozen=True, slots=True)
 class AgentLoggedOut(Fact):
     agent: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

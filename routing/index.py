@@ -69,8 +69,7 @@ class Index:
         heap = signature.waiting
         heapq.heappush(heap, (contact.deadline_ms, contact.order, contact.id))
         if len(heap) > signature.sweep_at:
-            heap[:] = [entry for entry in heap if self._waiting_holds(entry)]
-            heapq.heapify(heap)
+            heap[:] = sorted({entry for entry in heap if self._waiting_holds(entry)})
             signature.sweep_at = _SLACK + 2 * len(heap)
 
     def agent_changed(self, agent: Agent, before: str) -> None:
@@ -124,9 +123,13 @@ class Index:
 
     def _first_waiting(self, signature: Signature, agent: str, now_ms: int, count: int) -> list[Contact]:
         found: list[Contact] = []
+        seen: set[str] = set()
         for entry in _in_order(signature.waiting):
             contact = self._contacts.get(entry[2])
-            if contact is None or not self._waiting_holds(entry) or contact.barred.get(agent, 0) > now_ms:
+            if contact is None or contact.id in seen or not self._waiting_holds(entry):
+                continue
+            seen.add(contact.id)
+            if contact.barred.get(agent, 0) > now_ms:
                 continue
             found.append(contact)
             if len(found) == count:
@@ -150,8 +153,7 @@ class Index:
         heap = signature.idle
         heapq.heappush(heap, (agent.idle_since_ms, agent.idle_order, agent.id))
         if len(heap) > _SLACK + 4 * signature.eligible:
-            heap[:] = [entry for entry in heap if self._idle_holds(entry)]
-            heapq.heapify(heap)
+            heap[:] = sorted({entry for entry in heap if self._idle_holds(entry)})
 
 
 def _in_order(heap: list[IdleEntry]) -> Iterator[IdleEntry]:

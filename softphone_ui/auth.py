@@ -17,7 +17,7 @@ from sqlmodel import delete
 from callcenter.directory.people import LoginSession, User, UserService
 from callcenter.kernel.clock import Clock
 from callcenter.kernel.errors import NotAllowed
-from crm_core.db import session
+from crm_core.db import reads, session
 
 COOKIE = "cc_session"
 MAX_FAILURES = 5
@@ -107,7 +107,7 @@ class Sessions:
         return token, identity
 
     def _read(self, key: str) -> tuple[Identity, int] | None:
-        with session(self._engine) as records:
+        with session(reads(self._engine)) as records:
             found = records.get(LoginSession, key)
             user = records.get(User, found.user_id) if found else None
             if found is None or user is None or not user.active:

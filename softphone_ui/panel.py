@@ -91,6 +91,7 @@ class Panel:
         else:
             party_ref = await self.queries.party_of(interaction, agent)
         self._agents.wrap_up(agent, interaction, code, note, party_ref)
+        await self._core.until_in_history()
 
     # --- what a page shows -------------------------------------------------------------------------
 

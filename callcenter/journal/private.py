@@ -8,9 +8,17 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from callcenter.kernel.envelope import MasterKey, seal, unseal
+
+V = TypeVar("V")
+_REMEMBERED = 4_000
+_BY_REF = (
+    "SELECT p.person, p.sealed, k.wrapped FROM private p JOIN person_keys k USING (person) WHERE p.ref = ?"
+)
 
 
 @dataclass
@@ -22,10 +30,15 @@ class Pending:
 
 
 class PrivateStore:
+    """What is not committed yet is kept here for certain; of the rest the latest few thousand."""
+
     def __init__(self, reader: sqlite3.Connection, master: MasterKey) -> None:
         self._reader, self._master = reader, master
-        self._keys: dict[str, bytes] = {}
-        self._texts: dict[str, str] = {}
+        self._fresh_keys: dict[str, bytes] = {}
+        self._fresh: dict[str, tuple[str, str]] = {}
+        """ref -> (person, text), until `saved`"""
+        self._keys: OrderedDict[str, bytes] = OrderedDict()
+        self._texts: OrderedDict[str, tuple[str, str]] = OrderedDict()
         self._pending = Pending()
 
     def person_of(self, contact_point: str) -> str:
@@ -36,46 +49,67 @@ class PrivateStore:
         """Keep `text` under `ref`; the row goes out with the next activation. Answers `ref`."""
         sealed = seal(self._key(person), text.encode(), ref.encode())
         self._pending.private.append((ref, person, sealed))
-        self._texts[ref] = text
+        self._fresh[ref] = (person, text)
+        self._texts.pop(ref, None)
         return ref
 
     def get(self, ref: str) -> str:
         """The text, or "" where it was erased or never was."""
         if not ref:
             return ""
-        if ref in self._texts:
-            return self._texts[ref]
-        row = self._reader.execute(
-            "SELECT p.person, p.sealed, k.wrapped FROM private p JOIN person_keys k USING (person) WHERE ref = ?",
-            (ref,),
-        ).fetchone()
+        known = self._fresh.get(ref) or self._texts.get(ref)
+        if known is not None:
+            return known[1]
+        row = self._reader.execute(_BY_REF, (ref,)).fetchone()
         if row is None:
             return ""
         person, sealed, wrapped = row
-        return unseal(self._master.unwrap(wrapped, person), sealed, ref.encode()).decode()
+        text = unseal(self._master.unwrap(wrapped, person), sealed, ref.encode()).decode()
+        _remember(self._texts, ref, (person, text))
+        return text
 
-    def forget_cached(self, refs: list[str]) -> None:
-        for ref in refs:
-            self._texts.pop(ref, None)
+    def forget(self, person: str) -> None:
+        """The person was erased: no key and no text of theirs stays in memory."""
+        self._keys.pop(person, None)
+        self._fresh_keys.pop(person, None)
+        for texts in (self._fresh, self._texts):
+            for ref in [ref for ref, (whose, _) in texts.items() if whose == person]:
+                del texts[ref]
 
     def take_pending(self) -> Pending:
         taken, self._pending = self._pending, Pending()
         return taken
 
+    def saved(self, pending: Pending) -> None:
+        """These rows are committed; from now on they may be read back instead of being kept."""
+        for person, _ in pending.person_keys:
+            key = self._fresh_keys.pop(person, None)
+            if key is not None:
+                _remember(self._keys, person, key)
+        for ref, _, _ in pending.private:
+            known = self._fresh.pop(ref, None)
+            if known is not None:
+                _remember(self._texts, ref, known)
+
     def _key(self, person: str) -> bytes:
-        key = self._keys.get(person)
+        key = self._fresh_keys.get(person) or self._keys.get(person)
         if key is not None:
             return key
         row = self._reader.execute("SELECT wrapped FROM person_keys WHERE person = ?", (person,)).fetchone()
         if row is not None:
             key = self._master.unwrap(row[0], person)
+            _remember(self._keys, person, key)
         else:
             key = secrets.token_bytes(32)
             self._pending.person_keys.append((person, self._master.wrap(key, person)))
-        if len(self._keys) > 10_000:
-            self._keys.clear()
-        self._keys[person] = key
+            self._fresh_keys[person] = key
         return key
+
+
+def _remember(cache: OrderedDict[str, V], key: str, value: V) -> None:
+    cache[key] = value
+    if len(cache) > _REMEMBERED:
+        cache.popitem(last=False)
 
 
 def erase(connection: sqlite3.Connection, person: str) -> bool:

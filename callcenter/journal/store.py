@@ -106,11 +106,14 @@ def snapshot_row(seq: int, made_at_ms: int, state: dict[str, Any]) -> tuple[int,
     return (seq, SNAPSHOT_VERSION, made_at_ms, hashlib.sha256(blob).hexdigest(), blob)
 
 
-def newest_snapshot(connection: sqlite3.Connection) -> dict[str, Any] | None:
-    """The newest one that can be read; an unreadable one is passed over for the one before."""
+def snapshots(connection: sqlite3.Connection) -> Iterator[dict[str, Any]]:
+    """Those that can be read, newest first; an unreadable one is passed over."""
     query = "SELECT version, checksum, state FROM snapshots ORDER BY seq DESC"
     for version, checksum, blob in connection.execute(query):
         if version == SNAPSHOT_VERSION and hashlib.sha256(blob).hexdigest() == checksum:
             state: dict[str, Any] = unpack(zlib.decompress(blob))
-            return state
-    return None
+            yield state
+
+
+def newest_snapshot(connection: sqlite3.Connection) -> dict[str, Any] | None:
+    return next(snapshots(connection), None)

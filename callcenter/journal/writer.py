@@ -34,6 +34,12 @@ class Entry:
     person_keys: tuple[tuple[str, bytes], ...] = ()
     private: tuple[tuple[str, str, bytes], ...] = ()
     snapshot: tuple[int, int, int, str, bytes] | None = None
+    packed: tuple[bytes, bytes] | None = None
+    """facts and commands as they are written, where the host packed them already"""
+
+    def row(self) -> tuple[int, int, int, bytes, bytes]:
+        facts, commands = self.packed or (store.pack(self.facts), store.pack(self.commands))
+        return self.seq, self.epoch, self.now_ms, facts, commands
 
 
 @dataclass
@@ -90,8 +96,9 @@ class JournalWriter:
             started = time.perf_counter()
             try:
                 self._write(entries)
-            except sqlite3.Error as error:
-                self.health.error = str(error)
+            except (sqlite3.Error, TypeError, ValueError, OverflowError) as error:
+                # a full or locked disk heals; anything else stays here, said on /readyz, and loses nothing
+                self.health.error = f"seq {entries[0].seq}: {error}"
                 self._rollback()
                 if self._stop.wait(_RETRY_S[min(attempt, len(_RETRY_S) - 1)]):
                     return False
@@ -112,7 +119,7 @@ class JournalWriter:
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany(
             "INSERT INTO activations VALUES (?, ?, ?, ?, ?)",
-            [(e.seq, e.epoch, e.now_ms, store.pack(e.facts), store.pack(e.commands)) for e in entries],
+            [entry.row() for entry in entries],
         )
         acks = {boot: n for entry in entries for boot, n in entry.acks}
         if acks:

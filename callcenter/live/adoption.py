@@ -11,6 +11,7 @@ still held are dealt with in order, and its inventory is compared with the book:
     talking             no agent leg                     the agent was lost, the contact waits again
     in a flow           the caller                       the flow resumes at its node
     waiting             the caller, no music             music
+    nothing             both, joined, with their tags    answered
     nothing             a caller tagged with a place     adopted in that place
     nothing             an agent's leg                   hung up
 """
@@ -32,6 +33,8 @@ from channels.base import VoiceCommands
 from routing import facts as rf
 
 log = logging.get("adoption")
+Row = dict[str, Any]
+"""one leg of a worker's inventory"""
 
 
 class Adoption:
@@ -59,7 +62,7 @@ class Adoption:
         if first:
             self._desk.known(boot, self._acknowledged(boot))
         legs = {row["leg"]: row for row in welcome["inventory"]}
-        self._settle_joined(legs, welcome["facts"])
+        self._settle_joined(boot, legs, welcome["facts"])
         self._begin()
         for fact in welcome["facts"]:
             self._desk.worker_fact(boot, fact)
@@ -122,7 +125,7 @@ class Adoption:
         """A leg that this core dialled a moment ago is not in an inventory taken before."""
         return parse_id(leg)[1] < self._host.epoch
 
-    def _settle_joined(self, legs: dict[str, Any], held: list[dict[str, Any]]) -> None:
+    def _settle_joined(self, boot: str, legs: dict[str, Any], held: list[dict[str, Any]]) -> None:
         """Who talks, talks: all of them in one activation, before any other lets a ring time run out."""
         joined = {fact["leg"]: (fact["other"], fact["at_ms"]) for fact in held if fact["kind"] == "bridged"}
         for row in legs.values():
@@ -131,10 +134,35 @@ class Adoption:
         facts: list[Any] = []
         for caller, (agent_leg, at_ms) in joined.items():
             interaction = self._host.book.of_leg(caller)
+            at_ms = min(at_ms, self._host.clock.now_ms())
             if interaction is not None and interaction.agent_leg == agent_leg:
-                facts.extend(self._offers.answered(interaction, min(at_ms, self._host.clock.now_ms())))
+                facts.extend(self._offers.answered(interaction, at_ms))
+            elif caller in legs and agent_leg in legs:
+                facts.extend(self._conversation(boot, legs[caller], legs[agent_leg], at_ms))
         if facts:
             self._host.submit(*facts)
+
+    def _conversation(self, boot: str, caller: Row, agent: Row, at_ms: int) -> list[Any]:
+        """Two who talk and of whom the log has lost the beginning: their tags say all that is needed."""
+        place, who = caller["tag"], agent["tag"]
+        if who.get("role") != "agent" or "deadline_ms" not in place:
+            return []
+        interaction, contact, queue = who["interaction"], who["contact"], place["queue"]
+        arrived_ms = place["arrived_at_ms"]
+        log.warning("conversation_adopted", boot=boot, interaction=interaction, agent=who["agent"])
+        facts: list[Any] = []
+        if interaction not in self._host.book.interactions:
+            number, since_ms = place.get("number", ""), min(caller["since_ms"], at_ms)
+            facts.append(
+                f.InteractionStarted(interaction, "voice", "in", number, boot, caller["leg"], "", since_ms)
+            )
+        return [
+            *facts,
+            f.InteractionQueued(interaction, contact, queue, arrived_ms),
+            f.AgentDialled(interaction, contact, who["offer"], who["agent"], agent["leg"], at_ms),
+            f.InteractionAnswered(interaction, contact, who["offer"], who["agent"], agent["leg"], at_ms),
+            rf.ContactAdopted(contact, queue, arrived_ms, place["deadline_ms"], who["agent"]),
+        ]
 
     def _unknown_leg(self, boot: str, row: dict[str, Any]) -> None:
         tag, leg = row["tag"], row["leg"]

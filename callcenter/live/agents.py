@@ -12,6 +12,7 @@ from routing import facts as rf
 from routing.state import LOGGED_OUT, WRAP_UP
 
 NOT_READY_REASONS = ("break", "meal", "training", "meeting", "other")
+END_OF_DAY = "end_of_day"
 NOTE_LIMIT = 2_000
 
 
@@ -20,19 +21,20 @@ class AgentDesk:
         self._host, self._agents, self._codes = host, agents, codes
 
     def start_of_day(self) -> None:
-        """After a start: those who are ready from the start, unless the journal knows better."""
+        """After a start: those who are ready from the start and of whom the journal has no word, or whom the
+        end of the last day sent home. Who logged out stays logged out."""
         for login, user in self._agents.items():
             view = self._host.engine.agent_view(login)
-            if user.ready_at_start and view is not None and view.state == LOGGED_OUT:
+            if not user.ready_at_start or view is None or view.state != LOGGED_OUT:
+                continue
+            if not view.since_ms or view.reason == END_OF_DAY:
                 self._host.submit(rf.AgentReady(login))
 
     def end_of_day(self) -> None:
         """The whole centre stops: nobody is left ready for calls that cannot come."""
-        facts = [
-            rf.AgentLoggedOut(view.id) for view in self._host.engine.agent_views() if view.state != LOGGED_OUT
-        ]
-        if facts:
-            self._host.submit(*facts)
+        here = [view.id for view in self._host.engine.agent_views() if view.state != LOGGED_OUT]
+        if here:
+            self._host.submit(*(rf.AgentLoggedOut(agent, END_OF_DAY) for agent in here))
 
     def log_in(self, agent: str) -> None:
         view = self._host.engine.agent_view(agent)

@@ -100,6 +100,10 @@ class Book:
     def snapshot(self) -> list[dict[str, Any]]:
         return [asdict(interaction) for interaction in self.interactions.values()]
 
+    def clear(self) -> None:
+        for table in (self.interactions, self.by_leg, self.by_contact, self.by_offer):
+            table.clear()
+
     def restore(self, rows: list[dict[str, Any]]) -> None:
         for row in rows:
             interaction = Interaction(**row)
@@ -152,6 +156,7 @@ class Book:
     def _queued(self, fact: f.InteractionQueued) -> None:
         interaction = self.interactions.get(fact.interaction)
         if interaction is not None:
+            self.by_contact.pop(interaction.contact, None)
             interaction.state, interaction.contact, interaction.queue = WAITING, fact.contact, fact.queue
             interaction.queued_at_ms = fact.occurred_at_ms
             self.by_contact[fact.contact] = interaction.id

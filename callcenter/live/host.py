@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from callcenter.journal import store
-from callcenter.journal.private import PrivateStore
+from callcenter.journal.private import Pending, PrivateStore
 from callcenter.journal.writer import Entry
 from callcenter.kernel import logging
 from callcenter.kernel.clock import Clock
@@ -40,6 +40,10 @@ class Journal(Protocol):
 class _Submission:
     facts: tuple[AnyFact, ...]
     after_commit: Callable[[], None] | None
+
+
+class SnapshotUnfit(ValueError):
+    """A snapshot that this version does not read; an older one, or the whole journal, serves as well."""
 
 
 @dataclass
@@ -71,6 +75,7 @@ class Host:
         self._running = False
         self._timer: Handle | None = None
         self._waiting_commit: deque[tuple[int, Callable[[], None]]] = deque()
+        self._unsaved: deque[tuple[int, Pending]] = deque()
         self.listeners: list[Callable[[Sequence[AnyFact], Sequence[Command]], None]] = []
         self.take_acks: Callable[[], tuple[Ack, ...]] = tuple
         """facts of workers dealt with since the last activation: committed with the next one"""
@@ -99,6 +104,8 @@ class Host:
     def committed(self, seq: int) -> None:
         """The journal has everything up to `seq`; effects that waited for it go out now."""
         self.committed_seq = max(self.committed_seq, seq)
+        while self._unsaved and self._unsaved[0][0] <= seq:
+            self.private.saved(self._unsaved.popleft()[1])
         while self._waiting_commit and self._waiting_commit[0][0] <= seq:
             self._waiting_commit.popleft()[1]()
 
@@ -106,9 +113,7 @@ class Host:
         """Rebuild engine and book from a snapshot (or nothing) and the journal's rows behind it."""
         recovered = Recovered()
         if snapshot is not None:
-            policy = Policy.from_plain(snapshot["policy"])
-            self.engine = RoutingEngine.restore(snapshot["engine"], policy)
-            self.book.restore(snapshot["book"])
+            self._restore(snapshot)
             recovered.from_snapshot = True
         for row in rows:
             live, routing = _split([_fact(plain) for plain in row.facts])
@@ -121,6 +126,17 @@ class Host:
         recovered.seq = self.committed_seq = self.engine.seq
         return recovered
 
+    def _restore(self, snapshot: dict[str, Any]) -> None:
+        """Raises SnapshotUnfit, with engine and book as new, for one of another form."""
+        try:
+            policy = Policy.from_plain(snapshot["policy"])
+            engine, rows = RoutingEngine.restore(snapshot["engine"], policy), snapshot["book"]
+            self.book.restore(rows)
+        except (ValueError, TypeError, LookupError) as error:
+            self.book.clear()
+            raise SnapshotUnfit(str(error)) from error
+        self.engine = engine
+
     def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -129,6 +145,8 @@ class Host:
     def _activate(self, submission: _Submission) -> None:
         started = time.perf_counter()
         now_ms = self.clock.now_ms()
+        facts = [_plain(fact) for fact in submission.facts]
+        packed = store.pack(facts)  # what cannot be written is refused before anything changes
         live, routing = _split(submission.facts)
         for fact in live:
             self.book.apply(fact)
@@ -142,17 +160,20 @@ class Host:
             self.activation_s.append(time.perf_counter() - started)
         self._tell(submission.facts, completion.commands)
         pending = self.private.take_pending()
+        if pending.private or pending.person_keys:
+            self._unsaved.append((completion.seq, pending))
         self._journal.put(
             Entry(
                 completion.seq,
                 self.epoch,
                 now_ms,
-                [_plain(fact) for fact in submission.facts],
+                facts,
                 commands,
                 self.take_acks(),
                 tuple(pending.person_keys),
                 tuple(pending.private),
                 self._snapshot(completion.seq, now_ms),
+                (packed, store.pack(commands)),
             )
         )
 

@@ -17,7 +17,7 @@ from callcenter.live.facts import CustomerMatched
 from callcenter.live.host import Host
 from callcenter.live.hours import HoursKeeper
 from crm_core.customers import CustomerService
-from crm_core.db import session
+from crm_core.db import reads, session
 from crm_core.sales_agents import SalesAgentService
 
 log = logging.get("lookups")
@@ -77,7 +77,7 @@ class CrmLookups:
     def _customer(self, caller: str) -> Result:
         if not caller:
             return {"known": "no"}
-        with session(self._engine) as records:
+        with session(reads(self._engine)) as records:
             found = CustomerService(records, self._master).by_phone(caller)
         if len(found) != 1:
             return {"known": "no", "candidates": len(found)}

@@ -14,7 +14,7 @@ from callcenter.live.flow_runner import FlowRunner
 from callcenter.live.host import AnyFact, Host
 from callcenter.live.offers import Offers
 from channels.base import VoiceCommands
-from channels.voice.translate import IncomingCall, parse_invite
+from channels.voice.translate import IncomingCall, parse_invite, reason_code
 from routing import Command, Overflow
 from routing import facts as rf
 
@@ -165,7 +165,7 @@ class VoiceDesk:
         tag = fact.get("tag") or {}
         if "interaction" not in tag:
             return
-        cause = fact["why"] or fact["reason"] or "normal"
+        cause = fact["why"] or reason_code(fact["reason"]) or "normal"
         stats = fact.get("stats") or {}
         self._host.submit(
             f.LegClosed(

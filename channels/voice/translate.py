@@ -67,6 +67,18 @@ def _address(text: str) -> str:
     return text.strip().partition(" ")[0]
 
 
+_REASON = re.compile(r"\s*(SIP|Q\.850)\s*;[^\"]{0,80}?cause\s*=\s*(\d{1,3})", re.I)
+
+
+def reason_code(header: str) -> str:
+    """A Reason header (RFC 3326) as protocol and cause, `sip_487` or `q850_16`; "" without one. Its text is
+    the peer's own words and goes no further."""
+    if not header:
+        return ""
+    match = _REASON.match(header)
+    return f"{match[1].lower().replace('.', '')}_{match[2]}" if match else "peer"
+
+
 BUSY, DECLINED, NOT_FOUND, NO_ANSWER, UNREACHABLE, ERROR = (
     "busy",
     "declined",

@@ -31,13 +31,11 @@ def replay(hash_seed: str, *restore_every: str) -> tuple[int, str]:
     return done.returncode, done.stdout.strip() + done.stderr
 
 
-@pytest.mark.xfail(strict=True, reason="until the strict xfails of test_engine.py are mended")
 @pytest.mark.parametrize("hash_seed", ["0", "4711"])
 def test_the_journal_replays_identically_whatever_the_hash_seed(hash_seed: str) -> None:
     assert replay(hash_seed) == (0, "")
 
 
-@pytest.mark.xfail(strict=True, reason="until the strict xfails of test_engine.py are mended")
 @pytest.mark.parametrize("restore_every", ["1", "97"])
 def test_the_journal_replays_identically_through_restored_snapshots(restore_every: str) -> None:
     assert replay("random", restore_every) == (0, "")
@@ -50,7 +48,6 @@ def test_the_journal_holds_every_kind_of_fact_and_thousands_of_activations() -> 
     assert {fact["k"] for row in rows for fact in row["facts"]} == set(f.KINDS)
 
 
-@pytest.mark.xfail(strict=True, reason="until the strict xfails of test_engine.py are mended")
 def test_the_journal_agrees_with_the_naive_centre() -> None:
     pair = Pair(Policy())
     for row in map(json.loads, JOURNAL.read_text(encoding="utf-8").splitlines()):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -269,7 +268,5 @@ class RoutingMachine(RuleBasedStateMachine):
                 assert agent.until_ms > self.now
 
 
-TestRoutingMachine = pytest.mark.xfail(
-    run=False, reason="until the strict xfails of test_engine.py are mended"
-)(RoutingMachine.TestCase)
+TestRoutingMachine = RoutingMachine.TestCase
 TestRoutingMachine.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
