@@ -26,7 +26,7 @@ from callcenter.live import trail
 from callcenter.live.adoption import Adoption
 from callcenter.live.agents import AgentDesk
 from callcenter.live.flow_runner import FlowRunner
-from callcenter.live.host import Host, Recovered, SnapshotUnfit
+from callcenter.live.host import Host
 from callcenter.live.hours import HoursKeeper
 from callcenter.live.lookups import CrmLookups
 from callcenter.live.offers import CallRules, Offers
@@ -81,16 +81,8 @@ class Core:
 
     def _recover(self, seq: int) -> None:
         started_ms = self.clock.now_ms()
-        recovered = self._recover_from_newest()
+        recovered = self.host.recover_newest(self.reader)
         log.info("recovered", seq=seq, facts=recovered.facts, ms=self.clock.now_ms() - started_ms)
-
-    def _recover_from_newest(self) -> Recovered:
-        for snapshot in store.snapshots(self.reader):
-            try:
-                return self.host.recover(snapshot, store.rows_after(self.reader, snapshot["seq"]))
-            except SnapshotUnfit as error:
-                log.warning("snapshot_passed_over", seq=snapshot["seq"], reason=str(error))
-        return self.host.recover(None, store.rows_after(self.reader, 0))
 
     def _join(self) -> None:
         settings, host = self.settings, self.host

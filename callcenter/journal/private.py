@@ -113,6 +113,8 @@ def _remember(cache: OrderedDict[str, V], key: str, value: V) -> None:
 
 
 def erase(connection: sqlite3.Connection, person: str) -> bool:
-    """Destroy a person's data key; True where there was one."""
+    """Destroy a person's data key, and with it the texts that nothing opens any more; True where there was
+    one. A person who comes back gets a new key."""
     with connection:
+        connection.execute("DELETE FROM private WHERE person = ?", (person,))
         return connection.execute("DELETE FROM person_keys WHERE person = ?", (person,)).rowcount > 0

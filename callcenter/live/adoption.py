@@ -64,6 +64,7 @@ class Adoption:
         legs = {row["leg"]: row for row in welcome["inventory"]}
         self._settle_joined(boot, legs, welcome["facts"])
         self._begin()
+        self._settle_joined(boot, legs, [])  # conversations with people whom only the policy made known
         for fact in welcome["facts"]:
             self._desk.worker_fact(boot, fact)
         self._host.submit(f.WorkerTaken(boot, welcome["slot"], len(legs), len(welcome["facts"])))
@@ -145,7 +146,8 @@ class Adoption:
     def _conversation(self, boot: str, caller: Row, agent: Row, at_ms: int) -> list[Any]:
         """Two who talk and of whom the log has lost the beginning: their tags say all that is needed."""
         place, who = caller["tag"], agent["tag"]
-        if who.get("role") != "agent" or "deadline_ms" not in place:
+        known = self._host.engine.agent_view(who.get("agent", ""))
+        if who.get("role") != "agent" or "deadline_ms" not in place or known is None:
             return []
         interaction, contact, queue = who["interaction"], who["contact"], place["queue"]
         arrived_ms = place["arrived_at_ms"]

@@ -9,6 +9,7 @@ has an effect elsewhere waits for `after_commit`.
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -125,6 +126,15 @@ class Host:
             recovered.facts += len(row.facts)
         recovered.seq = self.committed_seq = self.engine.seq
         return recovered
+
+    def recover_newest(self, connection: sqlite3.Connection) -> Recovered:
+        """From the newest snapshot that this version reads, else from the whole journal."""
+        for snapshot in store.snapshots(connection):
+            try:
+                return self.recover(snapshot, store.rows_after(connection, snapshot["seq"]))
+            except SnapshotUnfit as error:
+                log.warning("snapshot_passed_over", seq=snapshot["seq"], reason=str(error))
+        return self.recover(None, store.rows_after(connection, 0))
 
     def _restore(self, snapshot: dict[str, Any]) -> None:
         """Raises SnapshotUnfit, with engine and book as new, for one of another form."""

@@ -45,13 +45,20 @@ class CallRules:
     """folder for recordings"""
 
 
+def host_of(address: str) -> str:
+    """The host of `host`, `host:port`, `[v6]:port` or a bare IPv6 address, as it stands in a SIP URI."""
+    if address.startswith("["):
+        return address.partition("]")[0] + "]"
+    return f"[{address}]" if address.count(":") > 1 else address.partition(":")[0]
+
+
 class Offers:
     def __init__(
         self, host: Host, voice: VoiceCommands, seats: Seats, ids: IdFactory, rules: CallRules, address: str
     ) -> None:
         self._host, self._voice, self._seats, self._ids, self._rules = host, voice, seats, ids, rules
         self._address = address
-        self._host_part = address.rpartition(":")[0] if address.count(":") == 1 else address
+        self._host_part = host_of(address)
         host.listeners.append(self._heard)
 
     def accept(self, agent: str, offer: str) -> bool:

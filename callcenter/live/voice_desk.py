@@ -100,6 +100,8 @@ class VoiceDesk:
         return taken
 
     def _incoming(self, boot: str, fact: dict[str, Any]) -> None:
+        if self._host.book.of_leg(fact["leg"]) is not None:
+            return  # adopted by its tag already: the log had lost its beginning
         call = parse_invite(fact["message"], self._region)
         target = self._directory.flow_of(call.called)
         if target is None:
