@@ -7,7 +7,9 @@ clear, found by one or two of their characters and by pinyin.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
+from pydantic import ValidationInfo, field_validator, model_validator
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from callcenter.kernel.e164 import to_e164
@@ -15,7 +17,7 @@ from callcenter.kernel.envelope import MasterKey
 from crm_core.orgs import OrgScoped
 
 CLASSES = ("vip", "gold", "standard", "low")
-CLASS_PATTERN = f"^({'|'.join(CLASSES)})$"
+LANGUAGES = ("zh", "en")
 TERM_LIMIT = 80
 SURNAMES = {
     "曾": "zeng",
@@ -38,11 +40,23 @@ SURNAMES = {
 """characters that are read otherwise when they are a surname; both readings are findable"""
 
 
-class CustomerBase(OrgScoped):
+class _Coded(SQLModel):
+    """Codes are checked where records are made or changed (tables themselves do not validate)."""
+
+    @field_validator("klass", "language", check_fields=False)
+    @classmethod
+    def _known_code(cls, code: str, info: ValidationInfo) -> str:
+        known = CLASSES if info.field_name == "klass" else LANGUAGES
+        if code not in known:
+            raise ValueError(f"expected one of {', '.join(known)}")
+        return code
+
+
+class CustomerBase(_Coded, OrgScoped):
     name: str = Field(min_length=1, max_length=80)
     sex: str = Field(default="", max_length=1)
-    klass: str = Field(default="standard", max_length=16, regex=CLASS_PATTERN)
-    language: str = Field(default="zh", max_length=2, regex="^(zh|en)$")
+    klass: str = Field(default="standard", max_length=16)
+    language: str = Field(default="zh", max_length=2)
     do_not_call: bool = False
     note: str = Field(default="", max_length=500)
 
@@ -61,14 +75,21 @@ class CustomerCreate(CustomerBase):
     birth_date: str = ""
 
 
-class CustomerUpdate(SQLModel):
-    """What is set is changed; None means unchanged."""
+class CustomerUpdate(_Coded):
+    """What is set is changed; what is absent stays. Nothing can be set to None."""
 
     name: str | None = Field(default=None, min_length=1, max_length=80)
-    klass: str | None = Field(default=None, max_length=16, regex=CLASS_PATTERN)
-    language: str | None = Field(default=None, regex="^(zh|en)$")
+    klass: str | None = Field(default=None, max_length=16)
+    language: str | None = Field(default=None, max_length=2)
     do_not_call: bool | None = None
     note: str | None = Field(default=None, max_length=500)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_nones(cls, values: Any) -> Any:
+        if isinstance(values, dict) and None in values.values():
+            raise ValueError("expected a value; leave out what stays as it is")
+        return values
 
 
 class CustomerPublic(CustomerBase):
@@ -121,7 +142,7 @@ class CustomerService:
         return customer
 
     def update(self, customer: Customer, changes: CustomerUpdate) -> Customer:
-        customer.sqlmodel_update(changes.model_dump(exclude_unset=True, exclude_none=True))
+        customer.sqlmodel_update(changes.model_dump(exclude_unset=True))
         if changes.name is not None:
             query = select(CustomerNameTerm).where(CustomerNameTerm.customer_id == customer.id)
             for old in self._session.exec(query):

@@ -6,6 +6,8 @@ that person for ever, and a rebuild gives the same rows without them.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import secrets
 import sqlite3
 from collections import OrderedDict
@@ -16,6 +18,7 @@ from callcenter.kernel.envelope import MasterKey, seal, unseal
 
 V = TypeVar("V")
 _REMEMBERED = 4_000
+_MARK_BYTES = 8
 _BY_REF = (
     "SELECT p.person, p.sealed, k.wrapped FROM private p JOIN person_keys k USING (person) WHERE p.ref = ?"
 )
@@ -47,7 +50,8 @@ class PrivateStore:
 
     def put(self, person: str, ref: str, text: str) -> str:
         """Keep `text` under `ref`; the row goes out with the next activation. Answers `ref`."""
-        sealed = seal(self._key(person), text.encode(), ref.encode())
+        key = self._key(person)
+        sealed = _mark(key) + seal(key, text.encode(), ref.encode())
         self._pending.private.append((ref, person, sealed))
         self._fresh[ref] = (person, text)
         self._texts.pop(ref, None)
@@ -64,7 +68,10 @@ class PrivateStore:
         if row is None:
             return ""
         person, sealed, wrapped = row
-        text = unseal(self._master.unwrap(wrapped, person), sealed, ref.encode()).decode()
+        key = self._master.unwrap(wrapped, person)
+        if not hmac.compare_digest(sealed[:_MARK_BYTES], _mark(key)):
+            return ""  # sealed under a key that was destroyed; the person has come back since
+        text = unseal(key, sealed[_MARK_BYTES:], ref.encode()).decode()
         _remember(self._texts, ref, (person, text))
         return text
 
@@ -106,6 +113,11 @@ class PrivateStore:
         return key
 
 
+def _mark(key: bytes) -> bytes:
+    """Tells which of a person's keys sealed a text."""
+    return hashlib.sha256(b"mark" + key).digest()[:_MARK_BYTES]
+
+
 def _remember(cache: OrderedDict[str, V], key: str, value: V) -> None:
     cache[key] = value
     if len(cache) > _REMEMBERED:
@@ -113,8 +125,7 @@ def _remember(cache: OrderedDict[str, V], key: str, value: V) -> None:
 
 
 def erase(connection: sqlite3.Connection, person: str) -> bool:
-    """Destroy a person's data key, and with it the texts that nothing opens any more; True where there was
-    one. A person who comes back gets a new key."""
+    """Destroy a person's data key; True where there was one. Rows stay in their place and open no more, even
+    when the person comes back and gets a new key."""
     with connection:
-        connection.execute("DELETE FROM private WHERE person = ?", (person,))
         return connection.execute("DELETE FROM person_keys WHERE person = ?", (person,)).rowcount > 0
