@@ -191,8 +191,8 @@ class Core:
         self.pool.stop()
         self.host.close()
         self.panel.close()
-        await self.recordings.close()
         self.server.should_exit = True
+        await self.recordings.close()
         with contextlib.suppress(TimeoutError, asyncio.CancelledError):
             await asyncio.wait_for(asyncio.shield(self.serving), 0.8)
         self.writer.close(0.8)

@@ -15,6 +15,7 @@ from callcenter.live.host import Host
 
 log = logging.get("recordings")
 _MERGE_TIMEOUT_S = 300.0
+_LAST_MOMENT_S = 0.6
 
 
 class MergeHelper:
@@ -87,7 +88,9 @@ class RecordingMerger:
                 self.stopped(interaction.id, interaction.recording[0], interaction.recording[1])
 
     async def close(self) -> None:
-        """What is not merged yet is picked up by the next core."""
+        """Merges under way get a moment; what is not merged then is picked up by the next core."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=_LAST_MOMENT_S)
         for task in list(self._tasks.values()):
             task.cancel()
         await self._helper.close()

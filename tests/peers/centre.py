@@ -27,6 +27,7 @@ from websockets.sync.client import connect as connect_feed
 from websockets.typing import Origin
 
 from tests.peers.phones import HOST, free_port, rtp_range, until
+from tests.peers.sound import write_tone
 
 Row = dict[str, Any]
 PASSWORD = "correct horse battery"
@@ -63,7 +64,8 @@ class Centre:
     """`callcenter run` with supervisor, core and one voice worker.
 
     `numbers`, `queues`, `agents` are the tables of the configuration file, `voice` and `routing` keys
-    of those sections. A supervisor of people, 8001, is always there for `agents()`."""
+    of those sections, `prompts` seconds of sound that take the place of shipped ones. A supervisor of people,
+    8001, is always there for `agents()`."""
 
     def __init__(
         self,
@@ -74,6 +76,7 @@ class Centre:
         library: str = "stock",
         voice: Mapping[str, Any] | None = None,
         routing: Mapping[str, Any] | None = None,
+        prompts: Mapping[str, float] | None = None,
         sample: bool = False,
     ) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="cc-", dir="/tmp"))
@@ -89,6 +92,10 @@ class Centre:
         self._sessions: set[int] = set()
         self._people: dict[str, Person] = {}
         self.output = self.directory / "run.txt"
+        self._prompts = self.directory / "prompts"
+        self._prompts.mkdir()
+        for prompt, seconds in (prompts or {}).items():
+            write_tone(self._prompts / f"{prompt}.wav", 660, seconds)
         self._write_config(numbers, queues, agents, library, dict(voice or {}), dict(routing or {}))
         if sample:
             self._fill()
@@ -248,6 +255,12 @@ class Centre:
         except TimeoutError:
             raise TimeoutError(f"{login} not {state} within {within_s} s: {self.agents()[login]}") from None
 
+    def wait_agents(self, state: str, count: int, within_s: float = 5) -> None:
+        """Until so many seats are in this state; quicker than `wait_agent`, needs nobody logged in."""
+        until(
+            lambda: self.metric("callcenter_agents", state=state) == count, within_s, f"{count} {state}", 0.01
+        )
+
     def person(self, login: str) -> Person:
         """Somebody logged in at the panel, by way of its API."""
         if login not in self._people:
@@ -274,7 +287,7 @@ class Centre:
         sections: Row = {
             "voice": {"listen": self.sip, "rtp_ports": rtp, "library": library, "retry_after_s": 7, **voice},
             "http": {"listen": self.http},
-            "paths": {"var": str(self.var)},
+            "paths": {"var": str(self.var), "prompts": str(self._prompts)},
             "routing": routing,
             "numbers": numbers,
             "queues": queues,

@@ -19,13 +19,13 @@ _FRAME = 160  # samples in 20 ms
 _KEYS = "0123456789*#ABCD"
 
 
-def write_tone(path: Path, hertz: int, seconds: int) -> None:
-    """A mono WAV file of a sine at half of full scale."""
+def write_tone(path: Path, hertz: int, seconds: float) -> None:
+    """A mono WAV file of a sine at half of full scale; `hertz` a whole number, so that seconds join."""
     step = 2 * math.pi * hertz / RATE_HZ
-    second = array("h", (round(16_000 * math.sin(step * n)) for n in range(RATE_HZ)))
+    second = array("h", (round(16_000 * math.sin(step * n)) for n in range(RATE_HZ))).tobytes()
     with wave.open(str(path), "wb") as out:
         out.setparams((1, 2, RATE_HZ, 0, "NONE", ""))
-        out.writeframes(second.tobytes() * seconds)
+        out.writeframes((second * math.ceil(seconds))[: round(seconds * RATE_HZ) * 2])
 
 
 def length_s(path: Path) -> float:

@@ -1,0 +1,397 @@
+"""A whole core around one simulated worker, in virtual time: the real host, book, desks, flows, offers
+and adoption; journal, voice, speech and lookups are fakes of their ports."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from callcenter.directory.people import User
+from callcenter.journal import store
+from callcenter.journal.private import PrivateStore
+from callcenter.journal.writer import Entry
+from callcenter.kernel.clock import VirtualClock
+from callcenter.kernel.envelope import MasterKey
+from callcenter.kernel.ids import IdFactory
+from callcenter.kernel.schedule import VirtualScheduler
+from callcenter.live.adoption import Adoption
+from callcenter.live.agents import AgentDesk
+from callcenter.live.book import Interaction
+from callcenter.live.flow_runner import FlowRunner
+from callcenter.live.host import Host, Recovered
+from callcenter.live.offers import CallRules, Offers, Seat
+from callcenter.live.voice_desk import VoiceDesk
+from ivr_flows.interpreter import Words
+from ivr_flows.library import shipped
+from ivr_flows.schema import Flow
+from routing import AgentPolicy, Policy, QueuePolicy
+from routing import facts as rf
+from tests.callcenter.sim_worker import SimWorker
+
+MASTER = MasterKey(bytes(range(32)))
+FLOWS = shipped()
+START_MS = 1_767_600_000_000
+CODES = {"enquiry_answered", "complaint_taken"}
+SERVICE, COMPLAINTS = QueuePolicy("service"), QueuePolicy("complaints")
+ANN, BOB = AgentPolicy("ann"), AgentPolicy("bob")
+
+
+class MemoryJournal:
+    """The journal port, committed at once, on a database in memory with the journal's own schema."""
+
+    def __init__(self) -> None:
+        self.connection: sqlite3.Connection = store.connect(Path(":memory:"))
+        self.entries: list[Entry] = []
+        self.to_tell: deque[Entry] = deque()
+        """committed entries that the core has not heard of"""
+        self.stuck = False
+        """the disk is full: nothing is committed until this is lifted"""
+        self._held: list[Entry] = []
+
+    def put(self, entry: Entry) -> None:
+        self._held.append(entry)
+        if not self.stuck:
+            self.flush()
+
+    def flush(self) -> None:
+        self.stuck = False
+        held, self._held = self._held, []
+        for entry in held:
+            self._write(entry)
+
+    def discard(self) -> None:
+        """What was not committed when the core died is lost."""
+        self._held.clear()
+        self.stuck = False
+
+    def rows(self, after: int = 0) -> Iterator[store.Row]:
+        return store.rows_after(self.connection, after)
+
+    def _write(self, entry: Entry) -> None:
+        execute, many = self.connection.execute, self.connection.executemany
+        execute(
+            "INSERT INTO activations VALUES (?, ?, ?, ?, ?)",
+            (entry.seq, entry.epoch, entry.now_ms, store.pack(entry.facts), store.pack(entry.commands)),
+        )
+        many("INSERT OR REPLACE INTO worker_acks VALUES (?, ?)", entry.acks)
+        many("INSERT OR IGNORE INTO person_keys VALUES (?, ?)", entry.person_keys)
+        many("INSERT OR REPLACE INTO private VALUES (?, ?, ?)", entry.private)
+        if entry.snapshot is not None:
+            execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)", entry.snapshot)
+        self.entries.append(entry)
+        self.to_tell.append(entry)
+
+
+class Speaker:
+    """Every prompt exists, under its name."""
+
+    def prepare(self, words: tuple[Words, ...], ready: Callable[[list[str]], None]) -> None:
+        ready([f"{one.language}/{one.prompt or one.text or one.digits}" for one in words])
+
+
+class Answers:
+    """The lookups port: what is in `results`, at once, or `later()` when held."""
+
+    def __init__(self, **results: Mapping[str, Any] | None) -> None:
+        self.results: dict[str, Mapping[str, Any] | None] = {
+            "customer": {"known": "no"},
+            "hours": {"open": "yes"},
+            "sales_agent": {"result": "active", "name": "陈静", "branch": "北京分公司"},
+            **results,
+        }
+        self.asked: list[tuple[str, str, dict[str, str]]] = []
+        self.recognised: list[tuple[str, str]] = []
+        self.hold = False
+        self._held: list[tuple[Callable[[Mapping[str, Any] | None], None], str]] = []
+
+    def ask(
+        self,
+        interaction: Interaction,
+        name: str,
+        args: Mapping[str, str],
+        answer: Callable[[Mapping[str, Any] | None], None],
+    ) -> None:
+        self.asked.append((interaction.id, name, dict(args)))
+        self._held.append((answer, name))
+        if not self.hold:
+            self.later()
+
+    @property
+    def open(self) -> bool:
+        """Somebody waits for an answer."""
+        return bool(self._held)
+
+    def forget(self) -> None:
+        """The core that asked is gone."""
+        self._held.clear()
+        self.hold = False
+
+    def later(self) -> None:
+        while self._held:
+            answer, name = self._held.pop(0)
+            answer(self.results[name])
+
+    def recognise(self, interaction: str, caller: str) -> None:
+        self.recognised.append((interaction, caller))
+
+
+class Book:
+    """Numbers and seats: the ports of the desk and of the offers."""
+
+    def __init__(
+        self, numbers: dict[str, tuple[str, str]], seats: dict[str, Seat], default_queue: str
+    ) -> None:
+        self.numbers, self.seats, self.default_queue = numbers, seats, default_queue
+
+    def flow_of(self, number: str) -> tuple[str, str] | None:
+        return self.numbers.get(number)
+
+    def seat(self, agent: str) -> Seat | None:
+        return self.seats.get(agent)
+
+
+class Files:
+    """The recordings port."""
+
+    def __init__(self) -> None:
+        self.merged: list[tuple[str, str, str]] = []
+        self.picked_up: list[bool] = []
+
+    def stopped(self, interaction: str, caller_file: str, agent_file: str) -> None:
+        self.merged.append((interaction, caller_file, agent_file))
+
+    def pick_up(self, workers_alive: bool) -> None:
+        self.picked_up.append(workers_alive)
+
+
+def policy_of(*parts: QueuePolicy | AgentPolicy, **rules: Any) -> Policy:
+    queues = {part.name: part for part in parts if isinstance(part, QueuePolicy)}
+    agents = {part.agent: part for part in parts if isinstance(part, AgentPolicy)}
+    return Policy(queues, agents, **rules)
+
+
+class Centre:
+    """One core's life; `restart()` answers the next one, with the same journal, worker and time."""
+
+    def __init__(
+        self,
+        *parts: QueuePolicy | AgentPolicy,
+        answer: str = "phone",
+        record: bool = True,
+        snapshot_every: int = 5_000,
+        numbers: dict[str, tuple[str, str]] | None = None,
+        flows: dict[str, Flow] | None = None,
+        address: str = "127.0.0.1:5060",
+        default_queue: str = "service",
+        rules: dict[str, Any] | None = None,
+    ) -> None:
+        parts = parts or (SERVICE, COMPLAINTS, ANN, BOB)
+        self.policy = policy_of(*parts, **(rules or {}))
+        self.clock = VirtualClock(START_MS)
+        self.journal, self.worker = MemoryJournal(), SimWorker(self.clock)
+        agents = [part.agent for part in parts if isinstance(part, AgentPolicy)]
+        seats = {agent: Seat(agent, agent, f"sip:{agent}@10.1.1.1", answer) for agent in agents}
+        self.people = {agent: User(login=agent, name=agent, ready_at_start=True) for agent in agents}
+        self.directory = Book(numbers or {"95519": ("hotline", "zh")}, seats, default_queue)
+        self.flow_files = FLOWS if flows is None else flows
+        self.answers, self.files = Answers(), Files()
+        self.rules, self.address, self.snapshot_every = (
+            CallRules(14_400, record, "rec"),
+            address,
+            snapshot_every,
+        )
+        self.epoch = 0
+        self._start()
+        self.attach()
+
+    # --- lives -----------------------------------------------------------------------------------
+
+    def restart(self, away_ms: int = 0) -> Recovered:
+        """The core dies; `away_ms` later the next one is here and has taken the worker over."""
+        self.crash()
+        self.stay_away(away_ms)
+        recovered = self.revive()
+        self.attach()
+        return recovered
+
+    def crash(self) -> None:
+        """Killed: what was not committed is lost, what was commanded is on its way."""
+        self.host.close()
+        self.journal.discard()
+        self.worker.work()
+
+    def stay_away(self, ms: int) -> None:
+        while ms > 0:
+            self.clock.advance(min(ms, 1000))
+            self.worker.tick()
+            ms -= 1000
+
+    def revive(self) -> Recovered:
+        return self._start()
+
+    def attach(self) -> None:
+        """The worker is found and greeted."""
+        self.worker.facts.clear()
+        self.adoption.worker_taken(self.worker.boot, self.worker.welcome())
+        self.settle()
+
+    def _start(self) -> Recovered:
+        self.epoch += 1
+        self.journal.to_tell.clear()
+        self.ids, self.scheduler = IdFactory(self.epoch), VirtualScheduler(self.clock)
+        self.private = PrivateStore(self.journal.connection, MASTER)
+        self.host = Host(
+            self.epoch, self.clock, self.scheduler, self.journal, self.private, self.snapshot_every
+        )
+        recovered = self.host.recover_newest(self.journal.connection)
+        self.offers = Offers(self.host, self.worker, self.directory, self.ids, self.rules, self.address)
+        self.desk = VoiceDesk(
+            self.host,
+            self.worker,
+            self.directory,
+            self.ids,
+            self.offers,
+            self.files,
+            self.answers,
+            "CN",
+            self.rules.max_call_s,
+        )
+        self.flows = FlowRunner(
+            self.host, self.scheduler, self.worker, Speaker(), self.answers, self.flow_files, self.desk
+        )
+        self.desk.flows = self.flows
+        self.superseded: list[int] = []
+        self.adoption = Adoption(
+            self.host,
+            self.worker,
+            self.desk,
+            self.offers,
+            self.files,  # type: ignore[arg-type]
+            lambda boot: store.acknowledged(self.journal.connection, boot),
+            self.superseded.append,
+            self._begin,
+        )
+        self.agents = AgentDesk(self.host, self.people, lambda: CODES)
+        return recovered
+
+    def _begin(self) -> None:
+        if self.policy.digest() != self.host.engine.policy.digest():
+            self.host.submit(rf.PolicyReplaced(self.policy))
+
+    # --- letting things happen -------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Commands are carried out, facts delivered, commits told, until nothing is left."""
+        for _ in range(10_000):
+            if not (self.worker.work() + self.deliver() + self.tell_commits()):
+                return
+        raise AssertionError("core and worker never come to rest")
+
+    def deliver(self, limit: int = 0) -> int:
+        done = 0
+        while self.worker.facts and (not limit or done < limit):
+            done += 1
+            self.adoption.worker_fact(self.worker.boot, self.worker.facts.popleft())
+        return done
+
+    def tell_commits(self) -> int:
+        done = 0
+        while self.journal.to_tell:
+            entry = self.journal.to_tell.popleft()
+            done += 1
+            for boot, n in entry.acks:
+                self.worker.acknowledge(boot, n)
+            self.host.committed(entry.seq)
+        return done
+
+    def wait(self, seconds: float) -> None:
+        """Time passes, second by second, everything that is due happens."""
+        left = round(seconds * 1000)
+        while left:
+            slice_ms = min(1000, left)
+            left -= slice_ms
+            self.scheduler.advance(slice_ms)
+            self.worker.tick()
+            self.settle()
+
+    # --- words of a scene ------------------------------------------------------------------------
+
+    def ready(self, *agents: str) -> None:
+        for agent in agents:
+            self.agents.ready(agent)
+        self.settle()
+
+    def ring(self, called: str = "95519", caller: str = "13800138000") -> Interaction:
+        leg = self.worker.ring(called, caller)
+        self.settle()
+        found = self.host.book.of_leg(leg)
+        assert found is not None, f"no interaction for a call to {called}"
+        return found
+
+    def listen_through(self, interaction: Interaction) -> None:
+        """Prompts that are said to their end come to it, until the flow asks or hands over."""
+        for _ in range(50):
+            leg = self.worker.legs.get(interaction.leg)
+            if leg is None or leg.play is None:
+                return
+            run_listens = self.node_of(interaction).menu or self.node_of(interaction).collect
+            if run_listens:
+                return
+            self.worker.finish_play(interaction.leg)
+            self.settle()
+
+    def press(self, interaction: Interaction, digits: str) -> None:
+        self.worker.key(interaction.leg, digits)
+        self.settle()
+        self.listen_through(interaction)
+
+    def node_of(self, interaction: Interaction) -> Any:
+        return self.flow_files[interaction.flow].nodes[interaction.node]
+
+    def queue_up(self, caller: str = "13800138000", keys: str = "10") -> Interaction:
+        """A caller who went through the hotline to a person; who is ready rings already."""
+        interaction = self.ring(caller=caller)
+        self.listen_through(interaction)
+        for key in keys:
+            if interaction.leg in self.worker.legs:
+                self.press(interaction, key)
+        return interaction
+
+    def talk(self, caller: str = "13800138000") -> Interaction:
+        """A caller who talks to whoever is ready."""
+        interaction = self.queue_up(caller)
+        self.pick_up(interaction)
+        return interaction
+
+    def pick_up(self, interaction: Interaction) -> None:
+        self.worker.pick_up(interaction.agent_leg)
+        self.settle()
+
+    def caller_leaves(self, interaction: Interaction, lost: bool = False) -> None:
+        self.worker.leave(interaction.leg, 0 if lost else 200, lost=lost)
+        self.settle()
+
+    def agent_leaves(self, interaction: Interaction, code: int = 200, lost: bool = False) -> None:
+        self.worker.leave(interaction.agent_leg, code, lost=lost)
+        self.settle()
+
+    # --- what a scene reads ----------------------------------------------------------------------
+
+    def journalled(self, kind: str = "") -> list[dict[str, Any]]:
+        """Facts of this kind, as the journal holds them."""
+        facts = [fact for entry in self.journal.entries for fact in entry.facts]
+        return [fact for fact in facts if kind in ("", fact["k"])]
+
+    def agent(self, agent: str) -> str:
+        view = self.host.engine.agent_view(agent)
+        assert view is not None
+        return view.state
+
+    def heard(self, interaction: Interaction) -> list[str]:
+        """Files of the last prompt that was played to the caller."""
+        plays = self.worker.ops("play", interaction.leg)
+        files: list[str] = plays[-1]["files"] if plays else []
+        return files

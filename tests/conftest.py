@@ -1,0 +1,87 @@
+"""Fixtures of all tests: nothing that a test starts may outlive it, and nothing of the developer's
+environment leaks in."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+_JOIN_S = 2.0
+_OUTSIDE = Path(__file__).parent / "peers"
+"""there, processes live as long as a session's centre"""
+
+
+@pytest.fixture(autouse=True)
+def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A thread, an asyncio task or a child process that is left behind fails the test that left it."""
+    if _OUTSIDE in request.node.path.parents:
+        yield
+        return
+    threads, children, tasks = set(threading.enumerate()), _children(), _pending_tasks()
+    yield
+    left = [thread for thread in threading.enumerate() if thread not in threads]
+    for thread in left:
+        thread.join(_JOIN_S)
+    alive = sorted(thread.name for thread in left if thread.is_alive())
+    assert not alive, f"threads left behind: {alive}"
+    forgotten = [repr(task) for task in _pending_tasks() - tasks]
+    assert not forgotten, f"tasks left behind: {forgotten}"
+    assert _children() <= children, "child processes left behind"
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings of whoever runs the tests do not count."""
+    for name in os.environ:
+        if name.startswith("CALLCENTER_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def empty_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database without rows, to be copied: migrating takes longer than most tests."""
+    from crm_core.db import migrate, open_engine
+
+    path = tmp_path_factory.mktemp("records") / "empty.db"
+    engine = open_engine(f"sqlite:///{path}")
+    migrate(engine)
+    engine.dispose()
+    return path
+
+
+@pytest.fixture
+def records(tmp_path: Path, empty_records: Path) -> Iterator[Engine]:
+    """The database of records of one test."""
+    from crm_core.db import open_engine
+
+    path = tmp_path / "records.db"
+    shutil.copyfile(empty_records, path)
+    engine = open_engine(f"sqlite:///{path}")
+    yield engine
+    engine.dispose()
+
+
+def _children() -> set[int]:
+    found: set[int] = set()
+    for task in Path("/proc/self/task").glob("*/children"):
+        try:
+            found.update(int(pid) for pid in task.read_text().split())
+        except OSError:
+            continue
+    return found
+
+
+def _pending_tasks() -> set[asyncio.Task[object]]:
+    """Tasks that never ended, of whatever loop."""
+    known = list(asyncio.tasks._all_tasks)
+    if any(not task.done() for task in known):
+        gc.collect()
+    return {task for task in asyncio.tasks._all_tasks if not task.done()}
