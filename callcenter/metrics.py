@@ -138,7 +138,7 @@ class _Live:
             "callcenter_queue_longest_wait_seconds", "Oldest of them", labels=["queue"]
         )
         for queue in core.host.engine.policy.queues:
-            count, oldest_ms = core.host.engine.queue_view(queue)
+            count, oldest_ms = core.host.engine.queue_view(queue, core.host.clock.now_ms())
             waiting.add_metric([queue], count)
             longest.add_metric([queue], oldest_ms / 1000)
         yield waiting
@@ -181,9 +181,9 @@ class _Live:
         for status in self._core.pool.statuses():
             slot = str(status["slot"])
             for kind in ("legs", "reserved", "free"):
-                legs.add_metric([slot, {"legs": "used"}.get(kind, kind)], status[kind])
-            counts.add_metric([slot, "capacity"], status["refused"])
-            counts.add_metric([slot, "malformed"], status["malformed"])
-            counts.add_metric([slot, "troubles"], status["troubles"])
+                legs.add_metric([slot, {"legs": "used"}.get(kind, kind)], status.get(kind, 0))
+            counts.add_metric([slot, "capacity"], status.get("refused", 0))
+            counts.add_metric([slot, "malformed"], status.get("malformed", 0))
+            counts.add_metric([slot, "troubles"], status.get("troubles", 0))
         yield legs
         yield counts

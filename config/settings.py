@@ -160,7 +160,8 @@ class OpeningHours(Section):
     def _dates(cls, holidays: tuple[str, ...]) -> tuple[str, ...]:
         for day in holidays:
             try:
-                date.fromisoformat(day)
+                if date.fromisoformat(day).isoformat() != day:
+                    raise ValueError(day)
             except ValueError as error:
                 raise ValueError(f"expected dates, YYYY-MM-DD, not {day!r}") from error
         return holidays

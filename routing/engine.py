@@ -187,12 +187,13 @@ class RoutingEngine:
     def offer_views(self) -> list[Offer]:
         return list(self._t.offers.values())
 
-    def queue_view(self, queue: str) -> tuple[int, int]:
-        """(contacts not yet with an agent, ms since the oldest of them arrived)."""
-        arrivals = [
-            c.arrived_at_ms for c in self._t.contacts.values() if c.queue == queue and c.state != CONNECTED
-        ]
-        return len(arrivals), self._now - min(arrivals) if arrivals else 0
+    def queue_view(self, queue: str, now_ms: int | None = None) -> tuple[int, int]:
+        """(contacts not yet with an agent, ms since the oldest of them arrived), as of `now_ms` or of the last
+        activation."""
+        waiting = (c for c in self._t.contacts.values() if c.queue == queue and c.state != CONNECTED)
+        arrivals = [contact.arrived_at_ms for contact in waiting]
+        at_ms = self._now if now_ms is None else now_ms
+        return len(arrivals), at_ms - min(arrivals) if arrivals else 0
 
     def is_open(self, queue: str) -> bool:
         return not self._t.closed.get(queue, False)

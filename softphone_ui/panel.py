@@ -165,7 +165,7 @@ class Panel:
         titles = self._core.directory.queue_titles()
         rows = []
         for name in self._host.engine.policy.queues:
-            waiting, longest_ms = self._host.engine.queue_view(name)
+            waiting, longest_ms = self._host.engine.queue_view(name, self._host.clock.now_ms())
             rows.append(
                 {"name": name, "title": titles.get(name, name), "waiting": waiting, "longest_ms": longest_ms}
             )

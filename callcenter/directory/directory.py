@@ -37,6 +37,10 @@ class Directory:
 
     @property
     def default_queue(self) -> str:
+        """Where callers go whom no other queue takes: the first of the configuration, else of the records."""
+        configured = self._settings.queues
+        if configured:
+            return configured[0].name
         return self.queues[0].name if self.queues else ""
 
     def queue_titles(self) -> dict[str, str]:

@@ -21,6 +21,8 @@ from routing import Command
 
 log = logging.get("flow")
 _TERMINATOR_MS = 1_500
+_LOOKUP_MS = 10_000
+"""nobody waits longer than this for a database that does not answer"""
 
 
 class Speaker(Protocol):
@@ -264,6 +266,7 @@ class FlowRunner:
             if self._runs.get(run.interaction.id) is run and run.turn == turn:
                 self._step(run, iv.Failed("unavailable") if result is None else iv.Answered(result))
 
+        run.timer = self._scheduler.after(_LOOKUP_MS, lambda: answer(None))
         self._lookups.ask(run.interaction, verb.name, verb.args, answer)
 
     @staticmethod

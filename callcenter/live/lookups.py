@@ -8,7 +8,6 @@ from concurrent.futures import Executor
 from typing import Any
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from callcenter.kernel import logging
 from callcenter.kernel.envelope import MasterKey
@@ -64,7 +63,7 @@ class CrmLookups:
         async def run() -> None:
             try:
                 result: Result | None = await asyncio.get_running_loop().run_in_executor(self._executor, work)
-            except SQLAlchemyError as error:
+            except Exception as error:
                 self.failed += 1
                 log.error("lookup_failed", reason=type(error).__name__)
                 result = None

@@ -102,18 +102,18 @@ def test_the_configuration_wins_and_a_password_stays(records: Engine) -> None:
     )
 
 
-def test_who_was_taken_out_of_the_configuration_takes_no_calls_any_more(records: Engine) -> None:
-    """An employee who left."""
+def test_people_may_live_in_the_database_alone(records: Engine) -> None:
+    """The configuration adds and changes; it sends nobody away."""
     Directory(settings_of(), records)
     directory = Directory(settings_of(agents=AGENTS[1:]), records)
-    assert "1001" not in directory.policy().agents
-    assert directory.seat("1001") is None
+    assert "1001" in directory.policy().agents
+    assert directory.seat("1001") is not None
 
 
-def test_a_queue_that_was_taken_out_takes_no_contacts_any_more(records: Engine) -> None:
+def test_the_first_configured_queue_is_the_one_to_fall_back_on(records: Engine) -> None:
     Directory(settings_of(), records)
     directory = Directory(settings_of(queues=QUEUES[1:], numbers=NUMBERS[:2]), records)
-    assert set(directory.policy().queues) == {"complaints"}
+    assert set(directory.policy().queues) == {"service", "complaints"}
     assert directory.default_queue == "complaints"
 
 

@@ -105,10 +105,10 @@ def test_an_agents_last_contacts(desk: Desk) -> None:
 
 
 def test_ten_at_most(desk: Desk) -> None:
+    desk.centre.caller_leaves(desk.running)
     for _ in range(12):
-        desk.served("", "enquiry_answered")
-        desk.centre.caller_leaves(desk.running)
         desk.centre.wait(31)
+        desk.served("", "enquiry_answered")
     rebuild(desk.records, desk.centre.journal.connection, lambda _done: None)
     assert len(desk.run(desk.queries.last_of_agent("ann"))) == 10
 
