@@ -8,9 +8,12 @@ import fcntl
 import json
 import os
 import sqlite3
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from callcenter.directory.directory import Directory
 from callcenter.history import HistoryFollower
@@ -20,6 +23,7 @@ from callcenter.journal.writer import Entry, JournalWriter
 from callcenter.kernel import logging
 from callcenter.kernel.clock import SystemClock
 from callcenter.kernel.envelope import MasterKey
+from callcenter.kernel.errors import ConfigError
 from callcenter.kernel.ids import IdFactory
 from callcenter.kernel.schedule import AsyncioScheduler
 from callcenter.live import trail
@@ -285,7 +289,10 @@ def run_core(settings: Settings) -> int:
     lock = _core_lock(settings.run_dir)
     try:
         core = Core(settings, loop)
-    except (store.JournalTooNew, sqlite3.DatabaseError, OSError) as error:
+    except ConfigError as error:
+        sys.stderr.write(f"configuration: {error}\n")
+        return 2
+    except (store.JournalTooNew, sqlite3.DatabaseError, SQLAlchemyError, OSError, ValueError) as error:
         log.error("cannot_start", reason=str(error))
         return 4
     failed: list[BaseException] = []

@@ -32,6 +32,8 @@ from tests.peers.sound import write_tone
 Row = dict[str, Any]
 PASSWORD = "correct horse battery"
 STOP_WITHIN_S = 3.0
+REAPED_WITHIN_S = 0.5
+"""for whatever adopts the children of processes that ended (init) to collect them"""
 READY_WITHIN_S = 30.0
 _MARK = "CENTRE_UNDER_TEST"
 _SUPERVISOR = "8001"
@@ -152,7 +154,9 @@ class Centre:
         took = time.monotonic() - asked
         assert code == 0, f"ended with {code}: {self.output.read_text()}"
         assert took < STOP_WITHIN_S, f"took {took:.2f} s to stop"
-        left = self._leftovers()
+        deadline = time.monotonic() + REAPED_WITHIN_S
+        while (left := self._leftovers()) and time.monotonic() < deadline:
+            time.sleep(0.02)
         assert not left, f"still there after the stop: {left}"
 
     def close(self) -> None:

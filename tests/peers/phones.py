@@ -174,8 +174,7 @@ class Sipp(Child):
         super().__init__(directory)
         self.port = port or free_port()
         if digits is not None:
-            last = max((at for at, _ in digits), default=0)
-            write_capture(directory / "media.pcap", max(hold_s, last + 1), digits=digits)
+            write_capture(directory / "media.pcap", digits)
         keys = {"caller": "13800138000"} | keys
         command = [
             "sipp",

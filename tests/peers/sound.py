@@ -87,13 +87,6 @@ def assert_no_silence(levels: Sequence[float], longest_s: float = 0.3) -> None:
     assert silence_s <= longest_s + 0.01, f"{silence_s:.1f} s of silence"
 
 
-def _mu_law(x: float) -> int:
-    """One sample in -1..1 as G.711 µ-law."""
-    n = min(int(abs(x) * 32_635), 32_635) + 132
-    exponent = n.bit_length() - 8
-    return ~((0x80 if x < 0 else 0) | exponent << 4 | n >> (exponent + 3) & 15) & 0xFF
-
-
 def _packet(payload_type: int, marker: bool, seq: int, timestamp: int, body: bytes) -> bytes:
     rtp = struct.pack("!BBHII", 0x80, marker << 7 | payload_type, seq & 0xFFFF, timestamp, 0x5EED0001) + body
     udp = struct.pack("!HHHH", 4000, 4002, 8 + len(rtp), 0) + rtp
@@ -103,18 +96,13 @@ def _packet(payload_type: int, marker: bool, seq: int, timestamp: int, body: byt
 
 
 def write_capture(
-    path: Path,
-    seconds: float,
-    hertz: float = 0,
-    digits: Sequence[tuple[float, str]] = (),
-    held: float = 0.1,
-    event: int = 101,
+    path: Path, digits: Sequence[tuple[float, str]], held_s: float = 0.1, event: int = 101
 ) -> None:
-    """A pcap of one G.711 µ-law RTP stream: a tone (0 Hz: silence) with RFC 4733 digits in it.
+    """A pcap of one G.711 µ-law RTP stream: silence with RFC 4733 digits in it, and a second after them.
 
     `digits`: (start in seconds, key), each held so long."""
     starts = {round(at * 50): key for at, key in digits}
-    ticks = max(2, round(held * 50))
+    ticks = max(2, round(held_s * 50))
     out = [struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)]
     seq, key, begun = 1, "", 0
 
@@ -124,13 +112,11 @@ def write_capture(
         out.append(struct.pack("<IIII", *stamp, len(data), len(data)) + data)
         seq += 1
 
-    for tick in range(round(seconds * 50)):
+    for tick in range(max(starts, default=0) + ticks + 50):
         if tick in starts:
             key, begun = starts[tick], tick
         if not key:
-            first = tick * _FRAME
-            samples = (0.5 * math.sin(2 * math.pi * hertz * (first + n) / RATE_HZ) for n in range(_FRAME))
-            put(tick * 20, _packet(0, False, seq, first, bytes(_mu_law(x) for x in samples)))
+            put(tick * 20, _packet(0, False, seq, tick * _FRAME, b"\xff" * _FRAME))
             continue
         done = tick - begun + 1
         for n in range(3 if done == ticks else 1):
