@@ -187,6 +187,9 @@ class Centre:
         address: str = "127.0.0.1:5060",
         default_queue: str = "service",
         rules: dict[str, Any] | None = None,
+        directory: Any = None,
+        people: dict[str, User] | None = None,
+        codes: set[str] | None = None,
     ) -> None:
         parts = parts or (SERVICE, COMPLAINTS, ANN, BOB)
         self.policy = policy_of(*parts, **(rules or {}))
@@ -194,8 +197,11 @@ class Centre:
         self.journal, self.worker = MemoryJournal(), SimWorker(self.clock)
         agents = [part.agent for part in parts if isinstance(part, AgentPolicy)]
         seats = {agent: Seat(agent, agent, f"sip:{agent}@10.1.1.1", answer) for agent in agents}
-        self.people = {agent: User(login=agent, name=agent, ready_at_start=True) for agent in agents}
-        self.directory = Book(numbers or {"95519": ("hotline", "zh")}, seats, default_queue)
+        self.people = people or {
+            agent: User(login=agent, name=agent, ready_at_start=True) for agent in agents
+        }
+        self.codes = codes or CODES
+        self.directory = directory or Book(numbers or {"95519": ("hotline", "zh")}, seats, default_queue)
         self.flow_files = FLOWS if flows is None else flows
         self.answers, self.files = Answers(), Files()
         self.rules, self.address, self.snapshot_every = (
@@ -274,7 +280,7 @@ class Centre:
             self.superseded.append,
             self._begin,
         )
-        self.agents = AgentDesk(self.host, self.people, lambda: CODES)
+        self.agents = AgentDesk(self.host, self.people, lambda: self.codes)
         return recovered
 
     def _begin(self) -> None:

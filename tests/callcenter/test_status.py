@@ -27,7 +27,14 @@ class Worker:
 
     def __init__(self, run_dir: Path) -> None:
         self.link = Link(run_dir, 0)
-        self.link.describe = lambda: {"slot": 0, "pid": os.getpid(), "legs": 2, "reserved": 1, "free": 1, "library": "stock"}
+        self.link.describe = lambda: {
+            "slot": 0,
+            "pid": os.getpid(),
+            "legs": 2,
+            "reserved": 1,
+            "free": 1,
+            "library": "stock",
+        }
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -63,7 +70,10 @@ def test_nothing_runs(run_dir: Path) -> None:
 
 def test_everything_runs(run_dir: Path, worker: Worker) -> None:
     me = os.getpid()
-    write(run_dir / "status.json", {"supervisor": {"pid": me}, "parts": {"core": {"pid": me, "restarts": 2, "last_exit": 1}}})
+    write(
+        run_dir / "status.json",
+        {"supervisor": {"pid": me}, "parts": {"core": {"pid": me, "restarts": 2, "last_exit": 1}}},
+    )
     write(run_dir / "core.json", {"pid": me, "epoch": 7, "state": "ready", "http": "127.0.0.1:8080"})
     found = gather(run_dir)
     assert found["supervisor"] == {"pid": me}

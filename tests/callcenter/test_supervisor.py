@@ -54,7 +54,11 @@ class Centre:
         """`scripts`: what each part does at its n-th start (`n`) before it waits to be stopped.
         `steady_s`: so long it must have run to count as a good start."""
         parts = [
-            {"name": name, "argv": [sys.executable, "-c", PART, str(self.folder), name, script], "lock": f"{name}.lock"}
+            {
+                "name": name,
+                "argv": [sys.executable, "-c", PART, str(self.folder), name, script],
+                "lock": f"{name}.lock",
+            }
             for name, script in scripts.items()
         ]
         plan = {"run_dir": str(self.folder / "run"), "log_dir": str(self.folder / "log"), "parts": parts}
@@ -167,11 +171,15 @@ def test_a_part_that_fails_again_and_again_is_started_again_and_again(centre: Ce
 
 @pytest.mark.parametrize("status", [2, 4])
 def test_a_part_that_cannot_start_at_all_is_said_at_once(centre: Centre, status: int) -> None:
-    process = centre.start(worker="pass", core=f"print('voice.listen: address in use', flush=True); sys.exit({status})")
+    process = centre.start(
+        worker="pass", core=f"print('voice.listen: address in use', flush=True); sys.exit({status})"
+    )
     assert process.wait(20) == status
     assert process.stderr is not None
     assert b"address in use" in process.stderr.read()
-    assert (centre.folder / "worker.stopped").exists() or centre.starts("worker") == 0, "nobody is left behind"
+    assert (centre.folder / "worker.stopped").exists() or centre.starts("worker") == 0, (
+        "nobody is left behind"
+    )
 
 
 def test_a_part_that_does_not_stop_is_killed(centre: Centre) -> None:
@@ -212,8 +220,15 @@ def test_a_second_supervisor_does_not_start(centre: Centre) -> None:
 
 def test_it_imports_nothing_but_the_standard_library() -> None:
     tree = ast.parse(Path(supervisor.__file__).read_text(encoding="utf-8"))
-    imported = {alias.name.partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    imported |= {str(node.module).partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    imported = {
+        alias.name.partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
+    imported |= {
+        str(node.module).partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+    }
     assert imported <= set(sys.stdlib_module_names)
 
 
@@ -221,7 +236,10 @@ def test_a_bad_configuration_ends_in_exit_2(tmp_path: Path) -> None:
     path = tmp_path / "bad.toml"
     path.write_text("[voice]\nworkers = 2\n")
     ended = subprocess.run(
-        [sys.executable, "-m", "callcenter", "run", "-c", str(path)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "callcenter", "run", "-c", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ended.returncode == 2
     assert "voice.workers" in ended.stderr

@@ -105,7 +105,7 @@ def test_keys_lead_to_an_agent_and_the_record_is_complete(centre: Centre, tmp_pa
         "agent",
     )
     assert in_order(row)
-    assert called_at - 0.1 <= moment(row["arrived_at"]) < called_at + 1
+    assert called_at - 0.1 <= moment(row["arrived_at"]) < called_at + 5
     assert gone_at - 1 < moment(row["ended_at"]) <= gone_at + 0.1
     talked_s = moment(row["ended_at"]) - moment(row["answered_at"])
     assert talked_s == pytest.approx(2, abs=0.5)
@@ -339,7 +339,7 @@ def assert_moved_on(centre: Centre, trouble: str, caller: str, called_at: float,
     """One interaction, which the second seat answered, and which arrived when the call came."""
     row = centre.ended(NUMBERS[trouble], caller)
     assert (row["outcome"], row["queue"], row["agent"]) == ("answered", trouble, SEATS[trouble][1])
-    assert called_at - 0.1 <= moment(row["arrived_at"]) < called_at + 1.5
+    assert called_at - 0.1 <= moment(row["arrived_at"]) < called_at + 5
     assert moment(row["answered_at"]) - moment(row["arrived_at"]) >= waited_s
     assert in_order(row)
     return row

@@ -1,0 +1,206 @@
+"""A centre with its web application: real host, directory, queries, sessions and pages on SQLite, a simulated
+worker, virtual time. What a test does to the centre runs on the application's loop (`office.do`)."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine
+
+from callcenter.cli.user import set_password
+from callcenter.directory.directory import Directory
+from callcenter.history import rebuild
+from callcenter.journal.writer import WriterHealth
+from callcenter.live.book import Interaction
+from callcenter.metrics import Metrics
+from config.settings import Settings
+from softphone_ui.app import build_app
+from softphone_ui.panel import Panel
+from tests.callcenter.centre import FLOWS, MASTER, Centre
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it wants another HTTP client than the one that is installed
+    from starlette.testclient import TestClient, WebSocketTestSession
+
+T = TypeVar("T")
+PASSWORD = "correct horse 电池"
+ORIGIN = "http://testserver"
+SETTINGS = Settings.model_validate(
+    {
+        "queues": [{"name": "service", "title": "客户服务"}, {"name": "complaints", "title": "投诉受理"}],
+        "agents": [
+            {"login": "1001", "name": "王芳", "device": "sip:1001@10.1.1.1", "answer": "panel"},
+            {"login": "1002", "name": "李强", "device": "sip:1002@10.1.1.1"},
+            {"login": "8001", "name": "周敏", "role": "supervisor"},
+            {"login": "9001", "name": "郑审", "role": "auditor"},
+            {"login": "1009", "name": "无密码"},
+        ],
+        "numbers": [{"number": "95519", "flow": "hotline"}],
+    }
+)
+
+
+class Office:
+    """The core as `bootstrap` joins it, with the web application on top."""
+
+    def __init__(self, records: Engine) -> None:
+        self.records, self.executor = records, ThreadPoolExecutor(2)
+        directory = Directory(SETTINGS, records)
+        for login in ("1001", "1002", "8001", "9001"):
+            set_password(records, login, PASSWORD)
+        policy = directory.policy()
+        self.centre = Centre(
+            *policy.queues.values(),
+            *policy.agents.values(),
+            directory=directory,
+            people=directory.agents,
+            codes={code.code for code in directory.wrap_up_codes},
+        )
+        self.troubles: list[str] = []
+        self.core = SimpleNamespace(
+            host=self.centre.host,
+            agents=self.centre.agents,
+            offers=self.centre.offers,
+            desk=self.centre.desk,
+            private=self.centre.private,
+            clock=self.centre.clock,
+            epoch=self.centre.epoch,
+            records=records,
+            settings=SETTINGS,
+            master=MASTER,
+            executor=self.executor,
+            directory=directory,
+            writer=SimpleNamespace(health=WriterHealth(), backlog=0),
+            speech=SimpleNamespace(missing=0),
+            pool=SimpleNamespace(statuses=list),
+            troubles=lambda: list(self.troubles),
+            until_in_history=self.until_in_history,
+        )
+        self.core.metrics = Metrics(self.core)
+        self.panel = Panel(self.core, FLOWS)
+        self.client = TestClient(build_app(self.panel))
+
+    async def until_in_history(self) -> None:
+        self.write_history()
+
+    def write_history(self) -> None:
+        rebuild(self.records, self.centre.journal.connection, lambda _done: None)
+
+    def do(self, work: Callable[..., T], *args: Any) -> T:
+        """On the application's loop."""
+        assert self.client.portal is not None
+        result: T = self.client.portal.call(work, *args)
+        return result
+
+    def browser(self) -> Browser:
+        return Browser(self)
+
+    def log_in(self, login: str = "1001") -> Browser:
+        browser = self.browser()
+        browser.log_in(login)
+        return browser
+
+    # --- scenes, on the loop -------------------------------------------------------------------------
+
+    def ring(self, agent: str = "1001", caller: str = "13800138000") -> Interaction:
+        """A call that is offered to this agent."""
+
+        def scene() -> Interaction:
+            self.centre.agents.ready(agent)
+            return self.centre.queue_up(caller)
+
+        interaction = self.do(scene)
+        assert interaction.agent == agent
+        return interaction
+
+    def talk(self, agent: str = "1001", caller: str = "13800138000") -> Interaction:
+        interaction = self.ring(agent, caller)
+
+        def scene() -> None:
+            self.centre.offers.accept(agent, interaction.offer)
+            self.centre.settle()
+            self.centre.pick_up(interaction)
+
+        self.do(scene)
+        return interaction
+
+    def hang_up(self, interaction: Interaction) -> None:
+        self.do(self.centre.caller_leaves, interaction)
+
+    def close(self) -> None:
+        self.panel.close()
+        self.executor.shutdown()
+        self.centre.host.close()
+
+
+class Browser:
+    """One person's browser: its own cookies, its own token."""
+
+    def __init__(self, office: Office) -> None:
+        self.office, self.csrf = office, ""
+        self.cookies: dict[str, str] = {}
+
+    def log_in(self, login: str, password: str = PASSWORD) -> Any:
+        response = self.send("POST", "/api/session", {"login": login, "password": password}, csrf=None)
+        if response.status_code == 200:
+            self.csrf = response.json()["csrf"]
+        return response
+
+    def get(self, path: str) -> Any:
+        return self.send("GET", path)
+
+    def post(self, path: str, body: Any = None) -> Any:
+        return self.send("POST", f"/api{path}", body)
+
+    def send(self, method: str, path: str, body: Any = None, csrf: str | bytes | None = "mine") -> Any:
+        headers: dict[str, Any] = {}
+        if self.cookies:
+            headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        if csrf is not None and method != "GET":
+            headers["X-CSRF-Token"] = self.csrf if csrf == "mine" else csrf
+        client = self.office.client
+        client.cookies.clear()
+        response = client.request(method, path, json=body, headers=headers, follow_redirects=False)
+        for name, value in response.cookies.items():
+            self.cookies[name] = value
+        if method == "DELETE" and response.status_code == 204:
+            self.cookies.pop("cc_session", None)
+        return response
+
+    @contextmanager
+    def feed(
+        self, boot: str = "", seq: int = 0, origin: str | None = ORIGIN, hello: Any = None
+    ) -> Iterator[Feed]:
+        headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
+        if origin is not None:
+            headers["Origin"] = origin
+        self.office.client.cookies.clear()
+        with self.office.client.websocket_connect("/ws", headers=headers) as socket:
+            socket.send_text(json.dumps({"boot": boot, "seq": seq} if hello is None else hello))
+            yield Feed(socket)
+
+
+class Feed:
+    def __init__(self, socket: WebSocketTestSession) -> None:
+        self.socket = socket
+        self.boot, self.seq = "", 0
+
+    def next(self) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads(self.socket.receive_text())
+        self.boot, self.seq = message["boot"], message["seq"]
+        return message
+
+    def until(self, holds: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+        """The first state that fits."""
+        for _ in range(200):
+            message = self.next()
+            if message["t"] == "state" and holds(message["body"]):
+                body: dict[str, Any] = message["body"]
+                return body
+        raise AssertionError("it was never shown")
