@@ -30,6 +30,13 @@ class Listener:
         return True
 
 
+    def send_away(self) -> None:
+        """Close the page's socket; what it has not read by now it gets when it comes back."""
+        while not self.queue.empty():
+            self.queue.get_nowait()
+        self.put(None)
+
+
 class _Channel:
     def __init__(self) -> None:
         self.seq = 0
@@ -111,7 +118,7 @@ class Hub:
     def close(self) -> None:
         for channel in self._channels.values():
             for listener in channel.listeners:
-                listener.put(None)
+                listener.send_away()
 
     def _send(self, channel: _Channel, kind: str, body: Any) -> None:
         channel.seq += 1
@@ -122,6 +129,4 @@ class Hub:
         for listener in list(channel.listeners):
             if not listener.put(text):
                 channel.listeners.remove(listener)
-                while not listener.queue.empty():
-                    listener.queue.get_nowait()
-                listener.put(None)
+                listener.send_away()

@@ -290,6 +290,41 @@ def test_calls_that_ended_meanwhile_are_closed_at_their_true_time(
     centre.wait_no_legs()
 
 
+def test_calls_that_came_meanwhile_are_taken_or_closed(start: Start, port: int, tmp_path: Path) -> None:
+    """One waits for an answer until there is a core again, one gives up ringing."""
+    centre = start()
+    with (
+        Sipp("agent", tmp_path / "seat", port=port, hold_s=0.5) as seat,
+        Baresip(tmp_path / "first", FIRST) as patient,
+    ):
+        with centre.without_supervisor():
+            centre.kill_core()
+            came = time.time()
+            patient.dial(DIRECT, centre.sip)
+            patient.event("CALL_RINGING", 2)
+            with Sipp(
+                "caller_cancel",
+                tmp_path / "second",
+                remote=centre.sip,
+                number=DIRECT,
+                caller=SECOND,
+                hold_s=0.5,
+            ) as hasty:
+                hasty.wait()
+            gone = time.time()
+            until(lambda: time.time() > gone + 1, 3, "some time without a core")
+        patient.event("CALL_CLOSED", 20)
+        seat.wait(2)
+        centre.wait_ready()
+        taken, given_up = centre.ended(DIRECT, FIRST), centre.ended(DIRECT, SECOND)
+    assert (taken["outcome"], taken["agent"]) == ("answered", SEAT)
+    assert moment(taken["arrived_at"]) == pytest.approx(came, abs=0.5)
+    assert given_up["answered_at"] is None
+    assert given_up["ended_by"] == "caller"
+    assert moment(given_up["ended_at"]) == pytest.approx(gone, abs=0.5)
+    centre.wait_no_legs()
+
+
 def by_caller(centre: Centre, caller: str) -> Row:
     [row] = [row for row in centre.report() if row["caller"].endswith(caller)]
     return row
