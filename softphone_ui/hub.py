@@ -29,7 +29,6 @@ class Listener:
             return False
         return True
 
-
     def send_away(self) -> None:
         """Close the page's socket; what it has not read by now it gets when it comes back."""
         while not self.queue.empty():

@@ -23,6 +23,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from websockets.sync.client import connect as connect_feed
 from websockets.typing import Origin
 
@@ -60,6 +61,10 @@ def queue(name: str, **more: Any) -> Row:
 def moment(text: str) -> float:
     """A report's time as seconds since 1970."""
     return datetime.fromisoformat(text).timestamp()
+
+
+LIBRARIES = ["stock", pytest.param("dense", marks=pytest.mark.dense)]
+"""a worker is tested on both builds of PJSIP"""
 
 
 class Centre:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.centre import Centre, agent, queue
+from tests.peers.centre import LIBRARIES, Centre, agent, queue
 from tests.peers.phones import Baresip, free_port, until
 from tests.peers.sound import PURE, WINDOW_S, assert_no_silence, assert_tone, length_s, loudness, tone_share
 
@@ -21,9 +21,10 @@ TALK_S, WAIT_S = 3.0, 3.0
 SEAT_PORT = free_port()
 
 
-@pytest.fixture(scope="module")
-def centre() -> Iterator[Centre]:
+@pytest.fixture(scope="module", params=LIBRARIES)
+def centre(request: pytest.FixtureRequest) -> Iterator[Centre]:
     made = Centre(
+        library=request.param,
         numbers=[
             {"number": NUMBER, "queue": "service"},
             {"number": GREETED, "queue": "nobody", "prompt": "welcome"},

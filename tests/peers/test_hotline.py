@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.centre import Centre, Row, agent, moment, queue
+from tests.peers.centre import LIBRARIES, Centre, Row, agent, moment, queue
 from tests.peers.phones import Baresip, Sipp, free_port, until
 from tests.peers.sound import length_s
 
@@ -26,9 +26,10 @@ PORTS = {login: free_port() for login in ("1001", *(login for pair in SEATS.valu
 WELCOME = Path(__file__).parents[2] / "ivr_flows" / "prompts" / "zh" / "welcome.wav"
 
 
-@pytest.fixture(scope="module")
-def centre() -> Iterator[Centre]:
+@pytest.fixture(scope="module", params=LIBRARIES)
+def centre(request: pytest.FixtureRequest) -> Iterator[Centre]:
     made = Centre(
+        library=request.param,
         numbers=[
             {"number": HOTLINE, "flow": "hotline"},
             {"number": DIRECT, "queue": "service"},

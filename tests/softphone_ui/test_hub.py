@@ -223,7 +223,7 @@ def test_leaving_twice_or_as_a_stranger_does_no_harm() -> None:
 def test_closing_sends_every_page_away_also_a_full_one() -> None:
     world = World()
     page, full = world.hub.join("1001", "", 0), world.hub.join("1002", "", 0)
-    while full.put("x"):
+    while full.put('"x"'):
         pass
     world.hub.close()
     assert drain(page)[-1] is None
