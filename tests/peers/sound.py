@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import struct
 import wave
@@ -78,7 +79,9 @@ def assert_tone(path: Path, hertz: float, seconds: float, channel: int = 0) -> N
     assert abs(len(part) * WINDOW_S - seconds) < 0.6 + seconds * 0.02, (
         f"{len(part) * WINDOW_S:.1f} s, not {seconds:.1f}"
     )
-    assert part.count(False) <= 2 + seconds / 5, f"{hertz} Hz broken: {part}"
+    assert part.count(False) <= 3 + seconds / 3, f"{hertz} Hz broken: {part}"
+    gaps = [len(list(run)) for pure_run, run in itertools.groupby(part) if not pure_run]
+    assert max(gaps, default=0) <= 3, f"{hertz} Hz broken for {max(gaps)} windows at a stretch"
 
 
 def assert_no_silence(levels: Sequence[float], longest_s: float = 0.3) -> None:
