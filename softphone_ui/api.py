@@ -56,7 +56,7 @@ async def reader(request: Request) -> Identity:
 
 async def writer(request: Request, x_csrf_token: Annotated[str, Header()] = "") -> Identity:
     who = await reader(request)
-    if not hmac.compare_digest(x_csrf_token, who.csrf):
+    if not hmac.compare_digest(x_csrf_token.encode(), who.csrf.encode()):
         raise NotAllowed("csrf")
     return who
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.staticfiles import StaticFiles
@@ -39,6 +40,11 @@ def build_app(panel: Panel) -> FastAPI:
     @app.exception_handler(NotAllowed)
     async def not_allowed(_request: Request, error: NotAllowed) -> JSONResponse:
         return JSONResponse({"error": error.code}, status_code=api.STATUS.get(error.code, 409))
+
+    @app.exception_handler(RequestValidationError)
+    async def not_valid(_request: Request, _error: RequestValidationError) -> JSONResponse:
+        """What was sent is not repeated: it may hold a password."""
+        return JSONResponse({"error": "invalid"}, status_code=422)
 
     @app.exception_handler(SQLAlchemyError)
     async def no_database(_request: Request, error: SQLAlchemyError) -> JSONResponse:

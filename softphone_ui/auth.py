@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from sqlalchemy import Engine
-from sqlmodel import delete
+from sqlmodel import col, delete
 
 from callcenter.directory.people import LoginSession, User, UserService
 from callcenter.kernel.clock import Clock
@@ -96,6 +96,7 @@ class Sessions:
             token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
             expires_at_ms = now_ms + self._lifetime_ms
             records.add(user)
+            records.exec(delete(LoginSession).where(col(LoginSession.expires_at_ms) <= now_ms))
             records.add(
                 LoginSession(
                     token_hash=_digest(token), user_id=user.id or 0, csrf=csrf, expires_at_ms=expires_at_ms

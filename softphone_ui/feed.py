@@ -30,7 +30,15 @@ async def feed(socket: WebSocket) -> None:
     try:
         hello = json.loads(await asyncio.wait_for(socket.receive_text(), _HELLO_S))
         boot, seq = str(hello.get("boot", "")), int(hello.get("seq", 0))
-    except (TimeoutError, ValueError, TypeError, AttributeError, WebSocketDisconnect):
+    except (
+        TimeoutError,
+        ArithmeticError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        WebSocketDisconnect,
+    ):
         with contextlib.suppress(RuntimeError):
             await socket.close(_NOT_YOURS)
         return
@@ -39,8 +47,8 @@ async def feed(socket: WebSocket) -> None:
     panel.arrived(who)
     sending = asyncio.create_task(_send(socket, listener))
     try:
-        while True:
-            await socket.receive_text()
+        while (await socket.receive())["type"] != "websocket.disconnect":
+            pass  # a page only listens; whatever it sends is ignored
     except (WebSocketDisconnect, RuntimeError):
         pass
     finally:

@@ -78,6 +78,10 @@ class Hub:
         if channel is not None and listener in channel.listeners:
             channel.listeners.remove(listener)
 
+    def logins(self) -> list[str]:
+        """Who has a page open, or had one."""
+        return list(self._channels)
+
     def watched(self) -> bool:
         return any(channel.listeners for channel in self._channels.values())
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from callcenter.kernel import logging
 from callcenter.kernel.e164 import national
 from callcenter.kernel.errors import NotAllowed
 from callcenter.live.book import RINGING, TALKING, WRAPPING, Interaction
@@ -16,6 +17,7 @@ from routing import AgentChanged, Command
 from softphone_ui.auth import Identity, Sessions
 from softphone_ui.hub import Hub
 
+log = logging.get("panel")
 _QUEUES_EVERY_S = 1.0
 Plain = dict[str, Any]
 
@@ -158,8 +160,13 @@ class Panel:
         agent = interaction.agent
         if len(self._cards) > 2_000:
             self._cards.clear()
-        self._cards[key] = await self.queries.card(interaction.customer)
-        self.hub.push(agent)
+        try:
+            self._cards[key] = await self.queries.card(interaction.customer)
+        except Exception:
+            log.exception("card_unreadable", interaction=interaction.id)
+            self._cards[key] = {}
+        live = self._book.interactions.get(interaction.id)
+        self.hub.push(live.agent if live is not None and live.agent else agent)
 
     def _queues(self) -> list[Plain]:
         titles = self._core.directory.queue_titles()
@@ -198,6 +205,10 @@ class Panel:
                 touched.add(live.agent)
         for agent in touched:
             self.hub.push_soon(agent)
+        if touched:
+            for login in self.hub.logins():
+                if self._host.engine.agent_view(login) is None:
+                    self.hub.push_soon(login)  # the overview shows everybody
 
     def _tick(self) -> None:
         """Queue lengths go to everybody once a second while somebody looks."""

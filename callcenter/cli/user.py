@@ -36,7 +36,9 @@ def main(arguments: list[str]) -> int:
 
 def set_password(engine: Engine, login: str, password: str) -> None:
     """Raises NotAllowed: unknown_login, password_too_short."""
-    from callcenter.directory.people import UserService
+    from sqlmodel import col, delete
+
+    from callcenter.directory.people import LoginSession, UserService
     from callcenter.kernel.errors import NotAllowed
     from crm_core.db import session
     from softphone_ui.auth import hash_password
@@ -46,5 +48,7 @@ def set_password(engine: Engine, login: str, password: str) -> None:
         if user is None:
             raise NotAllowed("unknown_login")
         user.password_hash = hash_password(password)
+        user.failed_logins, user.locked_until_ms = 0, 0
+        records.exec(delete(LoginSession).where(col(LoginSession.user_id) == user.id))
         records.add(user)
         records.commit()

@@ -3,6 +3,8 @@ worker, virtual time. What a test does to the centre runs on the application's l
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,14 +15,16 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 
-from callcenter.cli.user import set_password
 from callcenter.directory.directory import Directory
+from callcenter.directory.people import UserService
 from callcenter.history import rebuild
 from callcenter.journal.writer import WriterHealth
 from callcenter.live.book import Interaction
 from callcenter.metrics import Metrics
 from config.settings import Settings
+from crm_core.db import session
 from softphone_ui.app import build_app
+from softphone_ui.auth import hash_password
 from softphone_ui.panel import Panel
 from tests.callcenter.centre import FLOWS, MASTER, Centre
 
@@ -31,6 +35,7 @@ with warnings.catch_warnings():
 T = TypeVar("T")
 PASSWORD = "correct horse 电池"
 ORIGIN = "http://testserver"
+_MARKS = itertools.count()
 SETTINGS = Settings.model_validate(
     {
         "queues": [{"name": "service", "title": "客户服务"}, {"name": "complaints", "title": "投诉受理"}],
@@ -46,14 +51,23 @@ SETTINGS = Settings.model_validate(
 )
 
 
+def give_passwords(records: Engine, *logins: str) -> None:
+    """One hash for all: hashing takes long on purpose."""
+    hashed = hash_password(PASSWORD)
+    with session(records) as db:
+        for login in logins:
+            user = UserService(db).by_login(login)
+            assert user is not None
+            user.password_hash = hashed
+            db.add(user)
+        db.commit()
+
+
 class Office:
     """The core as `bootstrap` joins it, with the web application on top."""
 
-    def __init__(self, records: Engine) -> None:
+    def __init__(self, records: Engine, directory: Directory) -> None:
         self.records, self.executor = records, ThreadPoolExecutor(2)
-        directory = Directory(SETTINGS, records)
-        for login in ("1001", "1002", "8001", "9001"):
-            set_password(records, login, PASSWORD)
         policy = directory.policy()
         self.centre = Centre(
             *policy.queues.values(),
@@ -105,6 +119,12 @@ class Office:
         browser = self.browser()
         browser.log_in(login)
         return browser
+
+    async def rest(self) -> None:
+        """Until nothing is being fetched any more."""
+        for _ in range(20):
+            await asyncio.gather(*self.panel._tasks, return_exceptions=True)
+            await asyncio.sleep(0)
 
     # --- scenes, on the loop -------------------------------------------------------------------------
 
@@ -183,12 +203,12 @@ class Browser:
         self.office.client.cookies.clear()
         with self.office.client.websocket_connect("/ws", headers=headers) as socket:
             socket.send_text(json.dumps({"boot": boot, "seq": seq} if hello is None else hello))
-            yield Feed(socket)
+            yield Feed(self.office, socket)
 
 
 class Feed:
-    def __init__(self, socket: WebSocketTestSession) -> None:
-        self.socket = socket
+    def __init__(self, office: Office, socket: WebSocketTestSession) -> None:
+        self.office, self.socket = office, socket
         self.boot, self.seq = "", 0
 
     def next(self) -> dict[str, Any]:
@@ -196,11 +216,19 @@ class Feed:
         self.boot, self.seq = message["boot"], message["seq"]
         return message
 
+    def so_far(self) -> list[dict[str, Any]]:
+        """Everything that was on its way, up to a mark sent behind it: never waits for what does not come."""
+        self.office.do(self.office.rest)
+        mark = next(_MARKS)
+        self.office.do(self.office.panel.hub.push_all, {"mark": mark})
+        found: list[dict[str, Any]] = []
+        while (message := self.next())["body"] != {"mark": mark}:
+            found.append(message)
+        return found
+
     def until(self, holds: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
-        """The first state that fits."""
-        for _ in range(200):
-            message = self.next()
-            if message["t"] == "state" and holds(message["body"]):
-                body: dict[str, Any] = message["body"]
-                return body
-        raise AssertionError("it was never shown")
+        """The last state that fits, among what came."""
+        states = [message["body"] for message in self.so_far() if message["t"] == "state"]
+        fitting = [state for state in states if holds(state)]
+        assert fitting, f"it was never shown; the last was {states[-1:]}"
+        return fitting[-1]

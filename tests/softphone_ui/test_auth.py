@@ -16,7 +16,7 @@ from callcenter.kernel.clock import VirtualClock
 from callcenter.kernel.errors import NotAllowed
 from crm_core.db import session
 from softphone_ui.auth import LOCK_MS, MAX_FAILURES, Sessions, hash_password
-from tests.softphone_ui.office import PASSWORD, SETTINGS
+from tests.softphone_ui.office import PASSWORD, SETTINGS, give_passwords
 
 HOURS = 12
 
@@ -49,7 +49,7 @@ class Desk:
 @pytest.fixture
 def desk(records: Engine) -> Iterator[Desk]:
     Directory(SETTINGS, records)
-    set_password(records, "1001", PASSWORD)
+    give_passwords(records, "1001")
     made = Desk(records)
     yield made
     made.sessions.close()
@@ -113,7 +113,7 @@ def test_success_forgives_failures(desk: Desk) -> None:
 
 
 def test_a_lock_is_one_persons(desk: Desk) -> None:
-    set_password(desk.records, "1002", PASSWORD)
+    give_passwords(desk.records, "1002")
     for _ in range(6):
         desk.refusal(password="wrong")
     assert desk.log_in("1002")

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from starlette.websockets import WebSocketDisconnect
 
-from tests.softphone_ui.office import ORIGIN, Browser, Office
+from tests.softphone_ui.office import Browser, Office
+
+pytestmark = pytest.mark.timeout(30)
 
 
 def closed(browser: Browser, **how: Any) -> int:
@@ -23,12 +25,18 @@ def test_without_a_session_it_is_closed(office: Office) -> None:
     assert closed(stranger) == 4403
 
 
-@pytest.mark.parametrize(
-    "origin",
-    ["http://evil.example", "http://testserver.evil.example", "null", "", None, "http://testserver:81"],
-)
-def test_from_another_page_it_is_closed(office: Office, origin: str | None) -> None:
-    assert closed(office.log_in("1001"), origin=origin) == 4403
+def test_from_another_page_it_is_closed(office: Office) -> None:
+    browser = office.log_in("1001")
+    elsewhere = (
+        "http://evil.example",
+        "http://testserver.evil.example",
+        "null",
+        "",
+        None,
+        "http://testserver:81",
+    )
+    for origin in elsewhere:
+        assert closed(browser, origin=origin) == 4403, origin
 
 
 @pytest.mark.parametrize(
@@ -129,14 +137,10 @@ def test_a_supervisor_sees_agents_change(office: Office) -> None:
         state = feed.next()["body"]
         assert {agent["login"]: agent["state"] for agent in state["agents"]}["1001"] == "logged_out"
         office.do(office.centre.agents.ready, "1001")
-        for _ in range(20):
-            message = feed.next()
-            if message["t"] == "patch" and "agents" not in message["body"]:
-                continue
-            states = {agent["login"]: agent["state"] for agent in message["body"]["agents"]}
-            assert states["1001"] == "idle"
-            return
-    raise AssertionError("it never changed")
+        office.do(office.panel._tick_all)
+        told = [message["body"]["agents"] for message in feed.so_far() if "agents" in message["body"]]
+        assert told, "it never changed"
+        assert {agent["login"]: agent["state"] for agent in told[-1]}["1001"] == "idle"
 
 
 def test_a_supervisor_takes_no_calls(office: Office) -> None:
@@ -165,4 +169,3 @@ def test_the_core_stops_and_tells_its_pages_to_come_back(office: Office) -> None
         office.do(office.panel.hub.close)
         feed.next()
     assert over.value.code == 1013
-    assert ORIGIN

@@ -47,11 +47,11 @@ def test_chinese_is_spoken_unless_one_asks_for_english(office: Office) -> None:
     assert '<html lang="zh-CN">' in office.browser().get("/login").text
 
 
-@pytest.mark.parametrize("language", ["fr", "zh-CN", "../en", "<script>", ""])
-def test_any_other_language_is_chinese(office: Office, language: str) -> None:
-    page = office.client.get("/login", params={"lang": language}).text
-    assert '<html lang="zh-CN">' in page
-    assert "<script>" not in page.replace('<script type="', "")
+def test_any_other_language_is_chinese(office: Office) -> None:
+    for language in ("fr", "zh-CN", "../en", "<script>", ""):
+        page = office.client.get("/login", params={"lang": language}).text
+        assert '<html lang="zh-CN">' in page
+        assert "<script>" not in page.replace('<script type="', "")
 
 
 def test_the_panel_of_an_agent(office: Office) -> None:

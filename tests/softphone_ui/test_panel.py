@@ -13,6 +13,7 @@ from tests.callcenter.centre import MASTER
 from tests.softphone_ui.office import Office
 
 PHONE = "13800138000"
+pytestmark = pytest.mark.timeout(30)
 
 
 def shown(office: Office, login: str = "1001") -> dict[str, Any]:
@@ -91,17 +92,13 @@ def test_a_card_that_cannot_be_read_does_not_load_for_ever(
         raise OSError("records are away")
 
     monkeypatch.setattr(office.panel.queries, "card", broken)
-    browser = office.log_in("1001")
-    with browser.feed() as feed:
+    with office.log_in("1001").feed() as feed:
         feed.next()
         interaction = office.ring("1001", PHONE)
         office.do(lambda: office.centre.host.submit(CustomerMatched(interaction.id, 1)))
-        state = feed.until(
-            lambda state: (
-                state["contacts"] and not (state["contacts"][0]["customer"] or {"loading": 1}).get("loading")
-            )
-        )
-        assert not state["contacts"][0]["customer"].get("name")
+        feed.so_far()
+        card = contact(office)["customer"]
+        assert card is None or not card.get("loading")
 
 
 def test_queues_are_measured_now(office: Office) -> None:
