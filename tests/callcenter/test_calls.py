@@ -377,11 +377,18 @@ def test_a_caller_with_higher_priority_is_served_first() -> None:
 
 def test_a_fact_that_comes_twice_is_dealt_with_once(centre: Centre) -> None:
     leg = centre.worker.ring()
-    fact = dict(centre.worker.facts[-1])
+    facts = [dict(centre.worker.facts[-1])]
     centre.settle()
-    for _ in range(3):
+    interaction = centre.host.book.of_leg(leg)
+    assert interaction is not None
+    centre.listen_through(interaction)
+    centre.worker.key(leg, "1")
+    facts += [dict(fact) for fact in centre.worker.facts]
+    centre.settle()
+    for fact in facts * 2:
         centre.adoption.worker_fact(centre.worker.boot, dict(fact))
     centre.settle()
+    assert interaction.node == "main", "the key was pressed once"
     assert len(centre.journalled("InteractionStarted")) == 1
     assert len(centre.worker.ops("answer", leg)) == 1
 

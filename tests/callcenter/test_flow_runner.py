@@ -191,19 +191,25 @@ def test_the_end_of_an_older_prompt_means_nothing(centre: Centre, at_main: Inter
 
 
 def test_a_late_answer_to_an_older_question_is_not_taken_for_the_present_one(centre: Centre) -> None:
+    """Two checks in a row: what the first one says comes when the second is asked."""
     centre.answers.hold = True
     interaction = centre.ring()
     centre.worker.finish_play(interaction.leg)
     centre.settle()
-    assert interaction.node == "recognise"
     (first, name) = centre.answers._held.pop()
+    assert name == "customer"
     first({"known": "no"})
     centre.settle()
-    node = interaction.node
-    assert (name, node) == ("customer", "language")
-    first({"known": "yes"})
+    for keys in ("1", "2", "10001#"):
+        centre.press(interaction, keys)
+    assert (interaction.node, [name for _, name in centre.answers._held]) == ("check_agent", ["sales_agent"])
+    first({"result": "left", "name": "", "branch": ""})
     centre.settle()
-    assert interaction.node == node
+    assert (interaction.node, interaction.state, centre.flows.errors) == ("check_agent", IN_FLOW, 0)
+    centre.answers.later()
+    centre.settle()
+    centre.listen_through(interaction)
+    assert "genuine" in interaction.path
 
 
 def test_an_answer_for_a_caller_who_left_is_dropped(centre: Centre) -> None:

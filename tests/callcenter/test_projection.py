@@ -379,6 +379,20 @@ def test_a_core_that_stops_in_between_makes_no_difference(fresh: Callable[[], En
     assert tables(followed) == rebuilt(anew, log)
 
 
+def test_a_stop_at_any_point_of_a_call_makes_no_difference(fresh: Callable[[], Engine]) -> None:
+    """In the middle of a wrap-up, too: the next follower knows who wraps up what."""
+    log, anew = Log(ANSWERED), fresh()
+    wanted = rebuilt(anew, log)
+    for cut in range(1, len(ANSWERED)):
+        followed = fresh()
+        for entries in (log.entries[:cut], log.entries[cut:]):
+            follower = Follower(followed, store.connect(Path(":memory:")))
+            follower.put(entries)
+            follower.wait(entries[-1].seq)
+            follower.close()
+        assert tables(followed) == wanted, f"stopped after {cut}"
+
+
 def test_a_stop_saves_what_was_told(fresh: Callable[[], Engine]) -> None:
     """The calls that the stop itself ended are in the report."""
     log, followed, anew = Log(ANSWERED), fresh(), fresh()

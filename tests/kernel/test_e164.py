@@ -82,6 +82,7 @@ def test_letters_are_not_turned_into_somebody_elses_digits(text: str) -> None:
 def test_the_region_decides_what_a_national_number_means() -> None:
     assert to_e164("(202) 555-0123", "US") == "+12025550123"
     assert to_e164("+8613800138000", "US") == MOBILE
+    assert to_e164("008613800138000", "US") == MOBILE, "00 is international everywhere"
 
 
 @given(st.text(max_size=40))

@@ -49,6 +49,12 @@ def test_a_key_that_is_not_known_loses_its_value(stream: io.StringIO, key: str) 
     assert PHONE not in stream.getvalue()
 
 
+@pytest.mark.parametrize("value", ["王芳", "to be called back", 5, None, {"caller": "x"}, ["x"]])
+def test_whatever_the_value_is(stream: io.StringIO, value: Any) -> None:
+    logging.get("calls").warning("odd", customer_name=value)
+    assert events(stream)[0]["customer_name"] == "?"
+
+
 def test_what_is_bound_for_the_process_is_filtered_too(stream: io.StringIO) -> None:
     logging.bind(epoch=7, caller=PHONE)
     logging.get("calls").info("taken")

@@ -27,7 +27,7 @@ import pytest
 from websockets.sync.client import connect as connect_feed
 from websockets.typing import Origin
 
-from tests.peers.phones import HOST, free_port, rtp_range, until
+from tests.peers.phones import HOST, ends_with_tests, free_port, rtp_range, until
 from tests.peers.sound import write_tone
 
 Row = dict[str, Any]
@@ -330,6 +330,7 @@ class Centre:
                 stderr=subprocess.STDOUT,
                 env=self._environment,
                 start_new_session=True,
+                preexec_fn=ends_with_tests(signal.SIGTERM),
             )
 
     def _command(self, *arguments: str, given: str = "", check: bool = True) -> str:
