@@ -7,6 +7,7 @@ Environment: `CALLCENTER_<SECTION>__<KEY>` overrides a scalar of the file
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import os
 import re
 import tomllib
@@ -73,7 +74,23 @@ class Voice(Section):
     listen: str = "127.0.0.1:5060"
     advertise: str = ""
     rtp_ports: tuple[int, int] = (20_000, 29_999)
-    workers: Annotated[int, Field(ge=1)] = 1
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    edge: bool = True
+    """the edge has the public address and spreads calls over the workers; without it one worker has it"""
+    inside: str = ""
+    """loopback address of the edge's inner side, UDP; the workers' SIP ports follow it one by one. Empty:
+    127.0.0.1 and the port of `listen` + 20"""
+    domain: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.\-]{0,62}[a-z0-9])?$")] = "centre"
+    """host part of our telephones' addresses and realm of their passwords"""
+    accept: Literal["anyone", "known"] = "anyone"
+    """`known`: only trunks and registered telephones may call"""
+    source_rate: Annotated[float, Field(ge=0)] = 20.0
+    """new requests a second of one address that is no trunk's; 0 is no limit"""
+    calls_per_s: Annotated[float, Field(ge=0)] = 0.0
+    """new calls a second in all; more get 503 at once; 0 is no limit"""
+    tls_listen: str = ""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
     library: Literal["auto", "stock", "dense"] = "auto"
     max_legs: Annotated[int, Field(ge=0)] = 0
     """upper bound on legs of a worker; 0 is what the library carries"""
@@ -85,10 +102,11 @@ class Voice(Section):
     record: bool = True
     retry_after_s: Annotated[int, Field(ge=1, le=3600)] = 10
 
-    @field_validator("listen")
+    @field_validator("listen", "inside", "tls_listen")
     @classmethod
     def _address(cls, text: str) -> str:
-        split_address(text)
+        if text:
+            split_address(text)
         return text
 
     @field_validator("rtp_ports")
@@ -99,12 +117,71 @@ class Voice(Section):
             raise ValueError("expected [low, high] with 1024 <= low < high <= 65535")
         return ports
 
-    @field_validator("workers")
+    @model_validator(mode="after")
+    def _fits(self) -> Voice:
+        if self.workers > 1 and not self.edge:
+            raise ValueError("workers: expected 1 without an edge, which spreads calls over several")
+        if self.tls_listen and not (self.tls_cert and self.tls_key and self.edge):
+            raise ValueError("tls_listen: expected tls_cert and tls_key beside it, and an edge")
+        host, port = split_address(self.listen)
+        if self.edge and host in ("0.0.0.0", "::") and not self.advertise:  # noqa: S104 - a check
+            raise ValueError("advertise: expected the public address, since listen names none")
+        if self.edge and not port:
+            raise ValueError("listen: expected a port other than 0 where there is an edge")
+        return self
+
+    @property
+    def inside_address(self) -> tuple[str, int]:
+        if self.inside:
+            return split_address(self.inside)
+        return "127.0.0.1", split_address(self.listen)[1] + 20
+
+    def worker_address(self, slot: int) -> tuple[str, int]:
+        """Where the worker of this slot listens for SIP."""
+        if not self.edge:
+            return split_address(self.listen)
+        host, port = self.inside_address
+        return host, port + 1 + slot
+
+
+class Trunk(Section):
+    """A carrier's line."""
+
+    name: Name
+    address: str
+    """host:port where it takes our calls"""
+    transport: Literal["udp", "tcp", "tls"] = "udp"
+    sources: tuple[str, ...] = ()
+    """addresses and networks that its calls come from, beside `address`"""
+    username: Annotated[str, Field(pattern=r"^[^\s\"<>@:;]{0,64}$")] = ""
+    password_file: Path | None = None
+    register_: Annotated[bool, Field(alias="register")] = False
+    monitor_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
+    """seconds between two OPTIONS; 0 asks never and trusts it"""
+    calls_per_s: Annotated[float, Field(ge=0)] = 0.0
+    """calls a second it may bring; 0 is no limit"""
+
+    @field_validator("address")
     @classmethod
-    def _one(cls, workers: int) -> int:
-        if workers > 1:
-            raise ValueError("expected 1: one worker listens on the public address until there is an edge")
-        return workers
+    def _address(cls, text: str) -> str:
+        split_address(text)
+        return text
+
+    @field_validator("sources")
+    @classmethod
+    def _networks(cls, sources: tuple[str, ...]) -> tuple[str, ...]:
+        for source in sources:
+            try:
+                ipaddress.ip_network(source, strict=False)
+            except ValueError as error:
+                raise ValueError(f"expected addresses or networks, not {source!r}") from error
+        return sources
+
+    @model_validator(mode="after")
+    def _credentials(self) -> Trunk:
+        if (self.register_ or self.password_file) and not self.username:
+            raise ValueError("username: expected one where the trunk registers or has a password")
+        return self
 
 
 class Http(Section):
@@ -192,12 +269,19 @@ class Queue(Section):
     """each step moves a contact forward as if it had waited `priority_step_s` longer"""
     ring_timeout_s: Annotated[int, Field(ge=3, le=180)] | None = None
     max_waiting: Annotated[int, Field(ge=0)] = 0
+    caller_id: Annotated[str, Field(pattern=r"^(\+?[0-9]{2,20})?$")] = ""
+    """our number that outside telephones rung for this queue are shown"""
+    sound: Literal["music", "ringback"] = "music"
+    """what a caller hears while waiting"""
 
 
 class Agent(Section):
     login: Name
     name: str
-    device: Annotated[str, Field(pattern=r"^sips?:[^\s<>\"]+$")] = "sip:nobody@127.0.0.1:9"
+    device: Annotated[str, Field(pattern=r"^(sips?:[^\s<>\"]+|tel:\+?[0-9]{2,20})$")] = (
+        "sip:nobody@127.0.0.1:9"
+    )
+    """a telephone's address: `sip:1001@centre` for one registered here, `tel:+86…` by way of a trunk"""
     skills: dict[Name, Level] = Field(default_factory=dict)
     ready_at_start: bool = False
     wrap_up_s: Seconds = 30
@@ -211,6 +295,9 @@ class Routing(Section):
     decline_pause_s: Seconds = 10
     device_pause_s: Seconds = 30
     priority_step_s: Annotated[int, Field(ge=0, le=3600)] = 30
+    after_cut_off: Literal["first", "none"] = "first"
+    """a caller whom a fault of ours cut off is put first when they ring again within `cut_off_memory_s`"""
+    cut_off_memory_s: Annotated[int, Field(ge=0, le=86_400)] = 900
 
 
 class Settings(Section):
@@ -221,6 +308,7 @@ class Settings(Section):
     paths: Paths = Paths()
     routing: Routing = Routing()
     hours: OpeningHours = OpeningHours()
+    trunks: tuple[Trunk, ...] = ()
     numbers: tuple[Number, ...] = ()
     queues: tuple[Queue, ...] = ()
     agents: tuple[Agent, ...] = ()
@@ -232,10 +320,13 @@ class Settings(Section):
             ("queues.name", names),
             ("agents.login", [agent.login for agent in self.agents]),
             ("numbers.number", [number.number for number in self.numbers]),
+            ("trunks.name", [trunk.name for trunk in self.trunks]),
         ):
             twice = sorted({value for value in values if values.count(value) > 1})
             if twice:
                 raise ValueError(f"{kind}: {twice[0]!r} stands twice")
+        if self.trunks and not self.voice.edge:
+            raise ValueError("trunks: expected none without an edge, which knows them by their address")
         for number in self.numbers:
             if number.queue is not None and number.queue not in names:
                 raise ValueError(f"numbers.queue: {number.queue!r} is none of the queues {names}")
@@ -290,13 +381,26 @@ def _anchored(settings: Settings, base: Path) -> Settings:
     prompts = settings.paths.prompts
     if prompts is not None and not prompts.is_absolute():
         prompts = base / prompts
+    voice = settings.voice.model_copy(
+        update={name: _anchored_path(getattr(settings.voice, name), base) for name in ("tls_cert", "tls_key")}
+    )
+    trunks = tuple(
+        trunk.model_copy(update={"password_file": _anchored_path(trunk.password_file, base)})
+        for trunk in settings.trunks
+    )
     return settings.model_copy(
         update={
+            "voice": voice,
+            "trunks": trunks,
             "paths": Paths(var=var, prompts=prompts),
             "database": Database(url=_anchored_url(settings.database.url, base)),
             "journal": settings.journal.model_copy(update={"url": _anchored_url(settings.journal.url, base)}),
         }
     )
+
+
+def _anchored_path(path: Path | None, base: Path) -> Path | None:
+    return path if path is None or path.is_absolute() else base / path
 
 
 def _anchored_url(url: str, base: Path) -> str:

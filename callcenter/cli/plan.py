@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from callcenter.cli.common import parser, settings_or_exit
-from config.settings import PORTS_PER_LEG, Settings, split_address
+from config.settings import PORTS_PER_LEG, Settings, Trunk, split_address
 
 MIN_LEGS = 4
 
@@ -17,7 +17,7 @@ MIN_LEGS = 4
 def worker_argument(settings: Settings, slot: int) -> str:
     """The JSON that the worker of this slot is started with."""
     voice = settings.voice
-    host, port = split_address(voice.listen)
+    host, port = voice.worker_address(slot)
     low, high = settings.rtp_slice(slot)
     overrides = settings.paths.prompts
     music = overrides / "music.wav" if overrides and (overrides / "music.wav").is_file() else None
@@ -28,17 +28,71 @@ def worker_argument(settings: Settings, slot: int) -> str:
             "sip": {
                 "host": host,
                 "port": port,
-                "advertise": voice.advertise,
+                "advertise": "" if voice.edge else voice.advertise,
+                "rtp_host": split_address(voice.listen)[0],
+                "rtp_advertise": voice.advertise,
+                "edge": "{}:{}".format(*voice.inside_address) if voice.edge else "",
                 "rtp_low": low,
                 "rtp_high": high,
                 "library": voice.library,
                 "max_legs": voice.max_legs,
+                "credentials": [
+                    [trunk.username, str(trunk.password_file)]
+                    for trunk in settings.trunks
+                    if trunk.password_file is not None
+                ],
             },
             "music": str(music or _shipped_prompts() / "music.wav"),
             "retry_after_s": voice.retry_after_s,
             "silence_probe_s": voice.silence_probe_s,
+            "calls_per_s": 0.0 if voice.edge else voice.calls_per_s,
         }
     )
+
+
+def edge_argument(settings: Settings) -> str:
+    """The JSON that the edge is started with. Passwords stay in their files."""
+    voice = settings.voice
+    tls = {"listen": voice.tls_listen, "cert": str(voice.tls_cert), "key": str(voice.tls_key)}
+    return json.dumps(
+        {
+            "run_dir": str(settings.run_dir),
+            "file": str(edge_file(settings)),
+            "listen": voice.listen,
+            "inside": "{}:{}".format(*voice.inside_address),
+            "advertise": voice.advertise,
+            "domain": voice.domain,
+            "tls": tls if voice.tls_listen else None,
+            "rules": {
+                "accept": voice.accept,
+                "retry_after_s": voice.retry_after_s,
+                "source_rate": voice.source_rate,
+                "calls_per_s": voice.calls_per_s,
+            },
+            "trunks": [_trunk(trunk) for trunk in settings.trunks],
+        }
+    )
+
+
+def edge_file(settings: Settings) -> Path:
+    """Accounts and places of telephones."""
+    return settings.paths.var / "edge.db"
+
+
+def _trunk(trunk: Trunk) -> dict[str, Any]:
+    host, port = split_address(trunk.address)
+    return {
+        "name": trunk.name,
+        "host": host,
+        "port": port,
+        "transport": trunk.transport,
+        "sources": trunk.sources,
+        "username": trunk.username,
+        "password_file": str(trunk.password_file or ""),
+        "register": trunk.register_,
+        "monitor_s": trunk.monitor_s,
+        "calls_per_s": trunk.calls_per_s,
+    }
 
 
 def plan(settings: Settings, config: str) -> dict[str, Any]:
@@ -51,6 +105,12 @@ def plan(settings: Settings, config: str) -> dict[str, Any]:
         }
         for slot in range(settings.voice.workers)
     ]
+    edge = {
+        "name": "edge",
+        "argv": [python, "-m", "channels.voice.edge", edge_argument(settings)],
+        "lock": "edge.lock",
+    }
+    edges = [edge] if settings.voice.edge else []
     core = {
         "name": "core",
         "argv": [python, "-m", "callcenter", "run", "--only", "core", "-c", config],
@@ -59,7 +119,7 @@ def plan(settings: Settings, config: str) -> dict[str, Any]:
     return {
         "run_dir": str(settings.run_dir),
         "log_dir": str(settings.paths.var / "log"),
-        "parts": [*workers, core],
+        "parts": [*edges, *workers, core],
     }
 
 
@@ -73,6 +133,9 @@ def complaints(settings: Settings) -> list[str]:
             f"voice.rtp_ports = {list(settings.voice.rtp_ports)}: expected at least {PORTS_PER_LEG} ports a leg, "
             f"{legs * PORTS_PER_LEG} for {legs} legs"
         )
+    for trunk in settings.trunks:
+        if trunk.password_file is not None and not trunk.password_file.is_file():
+            found.append(f"trunks.{trunk.name}.password_file = {str(trunk.password_file)!r}: expected a file")
     if settings.run_dir.exists() and settings.run_dir.stat().st_uid != os.getuid():
         found.append(f"paths.var: {settings.run_dir} belongs to somebody else")
     if settings.journal.url == settings.database.url:

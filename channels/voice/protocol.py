@@ -8,6 +8,7 @@ core -> worker
     {t: cmd, id: [epoch, n], op, leg, ...}              commands of an older epoch are refused
     {t: ack, n}                                         facts up to n are committed, forget them
     {t: ask}                                            answered with a status
+    {t: drain, on}                                      from anyone: take no new calls (or take them again)
 worker -> core
     {t: held, facts}                                    facts not acknowledged, oldest first, a few hundred
                                                         a frame; then

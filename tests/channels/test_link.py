@@ -15,8 +15,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from callcenter.kernel.locks import LockTaken
 from channels.voice.protocol import PROTOCOL, FrameBuffer, Message, pack
-from channels.voice.worker.link import Link, SlotTaken
+from channels.voice.worker.link import Link
 
 
 class Peer:
@@ -97,7 +98,7 @@ class Scene:
         for peer in self.peers:
             peer.sock.close()
         self.link.close()
-        os.close(self.link._lock._fd)
+        os.close(self.link._lock)
 
 
 @pytest.fixture
@@ -370,7 +371,7 @@ def test_a_frame_in_pieces_is_put_together(scene: Scene) -> None:
 
 
 def test_a_slot_is_held_by_one_worker(scene: Scene, folder: Path) -> None:
-    with pytest.raises(SlotTaken):
+    with pytest.raises(LockTaken):
         Link(folder, 0)
     assert scene.link.path.exists(), "the second must not touch the socket of the first"
     assert (folder / "w-0.lock").read_text() == str(os.getpid())
@@ -415,7 +416,7 @@ def test_a_lock_dies_with_its_process(folder: Path) -> None:
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline().strip()
-        with pytest.raises(SlotTaken):
+        with pytest.raises(LockTaken):
             Link(folder, 0)
         other.kill()
         other.wait()

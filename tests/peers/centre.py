@@ -89,7 +89,8 @@ class Centre:
         self.directory = Path(tempfile.mkdtemp(prefix="cc-", dir="/tmp"))
         self.var = self.directory / "var"
         self.config = self.directory / "centre.toml"
-        self.sip = f"{HOST}:{free_port()}"
+        port = free_port()
+        self.sip, self._inside = f"{HOST}:{port}", f"{HOST}:{port + 1}"
         self.http = f"{HOST}:{free_port()}"
         self._mark = f"{_MARK}={uuid.uuid4().hex}"
         name, _, value = self._mark.partition("=")
@@ -294,7 +295,14 @@ class Centre:
         rtp = list(rtp_range(large=library == "dense"))
         people = [*agents, {"login": _SUPERVISOR, "name": "班长", "role": "supervisor"}]
         sections: Row = {
-            "voice": {"listen": self.sip, "rtp_ports": rtp, "library": library, "retry_after_s": 7, **voice},
+            "voice": {
+                "listen": self.sip,
+                "inside": self._inside,
+                "rtp_ports": rtp,
+                "library": library,
+                "retry_after_s": 7,
+                **voice,
+            },
             "http": {"listen": self.http},
             "paths": {"var": str(self.var), "prompts": str(self._prompts)},
             "routing": routing,

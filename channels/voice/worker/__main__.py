@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from callcenter.kernel import logging
+from callcenter.kernel.locks import LockTaken
 from channels.voice.worker.library import LibraryMissing
-from channels.voice.worker.link import SlotTaken
 from channels.voice.worker.sip import SipConfig
 from channels.voice.worker.worker import Worker, WorkerConfig
 
@@ -25,10 +25,11 @@ def main(argument: str) -> int:
     config = WorkerConfig(
         slot=raw["slot"],
         run_dir=Path(raw["run_dir"]),
-        sip=SipConfig(**raw["sip"]),
+        sip=SipConfig(**{**raw["sip"], "credentials": tuple(map(tuple, raw["sip"]["credentials"]))}),
         music=raw["music"],
         retry_after_s=raw["retry_after_s"],
         silence_probe_s=raw["silence_probe_s"],
+        calls_per_s=raw["calls_per_s"],
     )
     logging.configure(f"worker-{config.slot}")
     with contextlib.suppress(OSError):
@@ -38,7 +39,7 @@ def main(argument: str) -> int:
         signal.signal(number, lambda signum, _frame: wanted.append(signum))
     try:
         worker = Worker(config)
-    except (SlotTaken, LibraryMissing, ValueError) as error:
+    except (LockTaken, LibraryMissing, ValueError) as error:
         sys.stderr.write(f"voice worker {config.slot}: {error}\n")
         return 3
     except Exception as error:

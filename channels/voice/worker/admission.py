@@ -1,4 +1,4 @@
-"""Who may come in. Pure accounting of call legs.
+"""Who may come in. Pure accounting of call legs and of pace.
 
 Every admitted caller takes two legs: its own, and one reserved for the agent it may be put
 through to. Without the reservation a worker full of callers could not dial a single agent.
@@ -52,3 +52,46 @@ class Admission:
     def release(self, leg: str) -> None:
         self.callers.discard(leg)
         self.dialled.pop(leg, None)
+
+
+OVERLOAD_MS = 400
+"""a core that takes longer to answer a new call has enough to do"""
+_BURST_S = 0.1
+
+
+@dataclass
+class Pace:
+    """How fast new calls may come: by the setting, and by how long the core takes to answer them. Calls
+    beyond are refused at once, so those that were taken are served whole."""
+
+    calls_per_s: float = 0.0
+    """0 is no limit of its own"""
+    unanswered: dict[str, int] = field(default_factory=dict)
+    """calls told to the core that it has said nothing of yet, oldest first, and since when"""
+    _level: float = -1.0
+    _at_ms: int = 0
+
+    def fits(self, now_ms: int) -> bool:
+        oldest_ms = next(iter(self.unanswered.values()), now_ms)
+        if now_ms - oldest_ms > OVERLOAD_MS:
+            return False
+        if not self.calls_per_s:
+            return True
+        most = max(2.0, self.calls_per_s * _BURST_S)
+        saved = (now_ms - self._at_ms) * self.calls_per_s / 1000
+        self._level = most if self._level < 0 else min(most, self._level + saved)
+        self._at_ms = now_ms
+        if self._level < 1.0:
+            return False
+        self._level -= 1.0
+        return True
+
+    def told(self, leg: str, now_ms: int) -> None:
+        self.unanswered[leg] = now_ms
+
+    def answered(self, leg: str) -> None:
+        self.unanswered.pop(leg, None)
+
+    def forget(self) -> None:
+        """The core came or went: what it owed is asked of nobody."""
+        self.unanswered.clear()

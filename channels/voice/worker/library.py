@@ -11,6 +11,8 @@ from types import ModuleType
 
 DENSE_ENV = "CALLCENTER_DENSE_DIR"
 STOCK, DENSE = "stock", "dense"
+MAX_MESSAGE = {STOCK: 4000, DENSE: 8000}
+"""bytes of the largest SIP message that each build reads (PJSIP_MAX_PKT_LEN)"""
 
 
 class LibraryMissing(RuntimeError):

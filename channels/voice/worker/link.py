@@ -4,8 +4,6 @@ acknowledged. Non-blocking; pumped from the worker's loop."""
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import secrets
 import socket
 from collections import deque
@@ -13,30 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from callcenter.kernel import locks
 from channels.voice.protocol import PROTOCOL, FrameBuffer, FrameError, Message, pack
 
 _CHUNK = 65_536
 _MAX_UNSENT = 256 * 1024 * 1024
 _HELD_A_FRAME = 200
-
-
-class SlotTaken(RuntimeError):
-    """Another living worker holds this slot's lock."""
-
-
-class SlotLock:
-    """`<run_dir>/w-<slot>.lock`, held for life; its text is the pid."""
-
-    def __init__(self, run_dir: Path, slot: int) -> None:
-        path = run_dir / f"w-{slot}.lock"
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._fd)
-            raise SlotTaken(str(path)) from error
-        os.ftruncate(self._fd, 0)
-        os.write(self._fd, str(os.getpid()).encode())
 
 
 class _Peer:
@@ -67,7 +47,7 @@ class Link:
     def __init__(self, run_dir: Path, slot: int) -> None:
         run_dir.mkdir(parents=True, exist_ok=True)
         run_dir.chmod(0o700)
-        self._lock = SlotLock(run_dir, slot)
+        self._lock = locks.hold(run_dir / f"w-{slot}.lock")
         for stale in run_dir.glob(f"w-{slot}-*.sock"):
             stale.unlink(missing_ok=True)
         self.boot = secrets.token_hex(4)
@@ -87,6 +67,7 @@ class Link:
         self._unacked: deque[Message] = deque()
         self.on_command: Callable[[Message], None] = lambda _message: None
         self.on_core: Callable[[bool], None] = lambda _present: None
+        self.on_drain: Callable[[bool], None] = lambda _on: None
         self.describe: Callable[[], Message] = dict
         self.inventory: Callable[[], list[Message]] = list
 
@@ -146,6 +127,8 @@ class Link:
             self._hello(peer, message)
         elif kind == "ask":
             peer.send({"t": "status", "boot": self.boot, **self.describe()})
+        elif kind == "drain":
+            self.on_drain(bool(message["on"]))
         elif peer is not self._core:
             raise FrameError("hello first")
         elif kind == "ack":

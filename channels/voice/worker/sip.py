@@ -9,6 +9,7 @@ import importlib
 import secrets
 from collections import deque
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from channels.voice.worker import library
@@ -34,6 +35,12 @@ class SipConfig:
     rtp_high: int
     library: str
     max_legs: int
+    rtp_host: str = ""
+    rtp_advertise: str = ""
+    edge: str = ""
+    """host:port of the edge's inner side, through which every call of ours goes; "" without one"""
+    credentials: tuple[tuple[str, str], ...] = ()
+    """(username, file of the password) for trunks that challenge our calls"""
 
 
 def leg_capacity(compiled: int, config: SipConfig) -> int:
@@ -171,12 +178,17 @@ class Sip:
         account_config = pj.AccountConfig()
         account_config.idUri = f"sip:callcenter@{self.config.advertise or self.address}"
         account_config.regConfig.registerOnAdd = False
+        if config.edge:
+            account_config.sipConfig.proxies.append(f"sip:{config.edge};lr")
+        for username, file in config.credentials:
+            password = Path(file).read_text(encoding="utf-8").strip()
+            account_config.sipConfig.authCreds.append(pj.AuthCredInfo("digest", "*", username, 0, password))
         rtp = account_config.mediaConfig.transportConfig
         rtp.port = config.rtp_low
         rtp.portRange = config.rtp_high - config.rtp_low - 1
-        rtp.boundAddress = config.host
-        if config.advertise:
-            rtp.publicAddress = config.advertise
+        rtp.boundAddress = config.rtp_host or config.host
+        if config.rtp_advertise:
+            rtp.publicAddress = config.rtp_advertise
         account = self._classes.Account()
         account.create(account_config, True)
         return account

@@ -21,8 +21,9 @@ from typing import Any
 
 from callcenter.kernel import logging
 from channels.voice.protocol import Message
-from channels.voice.worker.admission import Admission
+from channels.voice.worker.admission import Admission, Pace
 from channels.voice.worker.legs import ANSWERED, EARLY, INCOMING, Leg, Play, Recording
+from channels.voice.worker.library import MAX_MESSAGE
 from channels.voice.worker.link import Link
 from channels.voice.worker.media import Media
 from channels.voice.worker.sip import Sip, SipConfig
@@ -45,6 +46,7 @@ class WorkerConfig:
     music: str
     retry_after_s: int
     silence_probe_s: int
+    calls_per_s: float
 
 
 def now_ms() -> int:
@@ -59,13 +61,15 @@ class Worker:
         self.timers = Timers()
         self.media = Media(self.sip, self.timers, now_ms)
         self.admission = Admission(self.sip.capacity)
+        self.pace = Pace(config.calls_per_s)
         self.legs: dict[str, Leg] = {}
-        self.stopping = False
+        self.stopping = self.draining = False
         self.troubles = 0
         self._made = 0
         self._last_command = (0, 0)
         self.link.on_command = lambda message: self._guarded(functools.partial(self._command, message))
         self.link.on_core = self._core_changed
+        self.link.on_drain = self._drain
         self.link.describe = self.describe
         self.link.inventory = lambda: [leg.describe() for leg in self.legs.values()]
         self.media.on_played = self._played
@@ -110,6 +114,8 @@ class Worker:
             "legs": admission.used,
             "reserved": admission.reserved,
             "free": admission.free,
+            "draining": self.draining,
+            "max_message": MAX_MESSAGE[self.sip.kind],
             "refused": admission.refused,
             "malformed": self.sip.malformed,
             "troubles": self.troubles,
@@ -154,17 +160,32 @@ class Worker:
         leg = Leg(f"{self.link.boot}-{self._made}", "in", now_ms(), message=message, source=source)
         call.leg = leg.id
         self.sip.calls[leg.id] = call
-        if self.stopping or not self.admission.admit_caller(leg.id):
-            self._fact("refused", None, reason="capacity")
-            leg.hung_up = "capacity"
+        refusal = self._refusal(leg)
+        if refusal:
+            self._fact("refused", None, reason=refusal)
+            leg.hung_up = refusal
             self.sip.respond(leg.id, 503, {"Retry-After": str(self.config.retry_after_s)})
             return
         self.legs[leg.id] = leg
         leg.then.music = self.config.music
         self.sip.respond(leg.id, 180)
         leg.state = EARLY
+        if self.link.core_present:
+            self.pace.told(leg.id, leg.since_ms)
         self._fact("incoming", leg.id, message=message, source=source)
         self._after(leg, ORPHAN_ANSWER_MS, lambda: self._answer_orphan(leg))
+
+    def _refusal(self, leg: Leg) -> str:
+        """Why this call is not taken; "" where it is."""
+        if self.stopping or self.draining:
+            return "stopping"
+        if not self.pace.fits(leg.since_ms):
+            return "overload"
+        return "" if self.admission.admit_caller(leg.id) else "capacity"
+
+    def _drain(self, on: bool) -> None:
+        """No new calls; those that are here go on to their end."""
+        self.draining = on
 
     def _on_state(self, leg_id: str, state: int, code: int, stats: dict[str, Any] | None) -> None:
         pj = self.sip.pj
@@ -248,6 +269,7 @@ class Worker:
             self.media.music(leg, leg.then.music)
 
     def _core_changed(self, present: bool) -> None:
+        self.pace.forget()
         if present:
             return
         for leg in self.legs.values():
@@ -265,6 +287,7 @@ class Worker:
 
     def _ended(self, leg: Leg, code: int, stats: dict[str, Any] | None) -> None:
         del self.legs[leg.id]
+        self.pace.answered(leg.id)
         for timer in leg.timers:
             timer.cancel()
         if leg.id not in self.sip.calls:
@@ -346,6 +369,7 @@ class Worker:
         if op == "dial":
             self._dial(message)
             return
+        self.pace.answered(message["leg"])
         leg = self.legs.get(message["leg"])
         action = self._ops.get(op)
         if leg is None or action is None:
