@@ -29,6 +29,7 @@ from callcenter.kernel.schedule import AsyncioScheduler
 from callcenter.live import trail
 from callcenter.live.adoption import Adoption
 from callcenter.live.agents import AgentDesk
+from callcenter.live.cut_off import CutOffs
 from callcenter.live.flow_runner import FlowRunner
 from callcenter.live.host import Host
 from callcenter.live.hours import HoursKeeper
@@ -36,8 +37,9 @@ from callcenter.live.lookups import CrmLookups
 from callcenter.live.offers import CallRules, Offers
 from callcenter.live.recordings import RecordingMerger
 from callcenter.live.speech import Speech
-from callcenter.live.voice_desk import VoiceDesk
+from callcenter.live.voice_desk import DeskRules, VoiceDesk
 from callcenter.metrics import Metrics
+from callcenter.queries import cut_off_since
 from config.settings import Settings, split_address
 from crm_core.db import migrate, open_engine
 from ivr_flows.library import PROMPTS, shipped
@@ -54,6 +56,7 @@ class Core:
 
     def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
         from channels.voice.adapter import WorkerPool
+        from channels.voice.edge.link import EdgeLink
 
         self.settings, self.loop = settings, loop
         self.state = "starting"
@@ -81,6 +84,7 @@ class Core:
         self.history = HistoryFollower(self.records, self.reader, self._on_saved)
         self._recover(seq)
         self.pool = WorkerPool(settings.run_dir, self.epoch, self)  # type: ignore[arg-type]
+        self.edge = EdgeLink(settings.run_dir)
         self._join()
 
     def _recover(self, seq: int) -> None:
@@ -96,8 +100,16 @@ class Core:
         self.lookups = CrmLookups(host, self.records, self.master, self.hours, self.executor)
         self.recordings = RecordingMerger(host)
         rules = CallRules(
-            settings.voice.max_call_s, settings.voice.record, str(settings.paths.var / "recordings")
+            settings.voice.max_call_s,
+            settings.voice.record,
+            str(settings.paths.var / "recordings"),
+            settings.voice.domain,
         )
+        first = settings.routing.after_cut_off == "first"
+        self.cut_offs = CutOffs(self.private, self.clock, settings.routing.cut_off_memory_s if first else 0)
+        self.cut_offs.adopt(host.book.interactions.values())
+        host.listeners.append(self.cut_offs.heard)
+        self.cut_offs.remember(cut_off_since(self.records, self.clock.now_ms() - 86_400_000))
         address = settings.voice.advertise or settings.voice.listen
         self.offers = Offers(host, self.pool, self.directory, self.ids, rules, address)
         self.desk = VoiceDesk(
@@ -108,8 +120,8 @@ class Core:
             self.offers,
             self.recordings,
             self.lookups,
-            settings.voice.region,
-            settings.voice.max_call_s,
+            self.cut_offs,
+            DeskRules(settings.voice.region, settings.voice.max_call_s, settings.voice.edge),
         )
         flows = {**shipped(), **self.directory.direct_flows()}
         self.desk.flows = FlowRunner(
@@ -124,6 +136,7 @@ class Core:
             lambda boot: store.acknowledged(self.reader, boot),
             self._superseded,
             self._begin,
+            lambda: {path.stem.rpartition("-")[2] for path in settings.run_dir.glob("w-*-*.sock")},
         )
         # the pool reports to the adoption desk from its first word on
         self.pool.events = self.adoption
@@ -136,9 +149,10 @@ class Core:
     async def start(self) -> None:
         """Policy, people, workers, pages; ready when all of them are."""
         if not any(self.settings.run_dir.glob("w-*-*.sock")):
-            self._begin()
+            self.adoption.open()
         self.pool.start()
-        self.loop.call_later(_MISSING_WORKERS_S, self._begin)
+        if self.settings.voice.edge:
+            self.edge.start()
         self.loop.call_later(_MISSING_WORKERS_S, self.adoption.give_up_missing)
         self._watch_lag(self.loop.time())
         await self._serve()
@@ -147,7 +161,7 @@ class Core:
         log.info("ready", address=self.http_address)
 
     def _begin(self) -> None:
-        """Once: at the first worker, when who talks is settled, or without one."""
+        """Once, when who talks is settled."""
         if self._begun:
             return
         self._begun = True
@@ -193,6 +207,7 @@ class Core:
         if not self.pool.links:
             self.agents.end_of_day()
         self.pool.stop()
+        self.edge.stop()
         self.host.close()
         self.panel.close()
         self.server.should_exit = True

@@ -174,6 +174,23 @@ class _Live:
         )
         yield prompts
         yield from self._voice()
+        yield from self._edge()
+
+    def _edge(self) -> Iterator[Metric]:
+        status = self._core.edge.status
+        events = CounterMetricFamily(
+            "callcenter_edge_messages", "What the edge did with what came", labels=["what"]
+        )
+        for what, number in sorted(status.get("counts", {}).items()):
+            events.add_metric([what], number)
+        yield events
+        yield GaugeMetricFamily(
+            "callcenter_phones_registered", "Desk phones that can be rung", status.get("registered", 0)
+        )
+        up = GaugeMetricFamily("callcenter_trunk_up", "1 where a trunk answers", labels=["trunk"])
+        for trunk in status.get("trunks", ()):
+            up.add_metric([trunk["name"]], float(trunk["up"]))
+        yield up
 
     def _voice(self) -> Iterator[Metric]:
         legs = GaugeMetricFamily("callcenter_voice_legs", "Call legs of the workers", labels=["slot", "kind"])

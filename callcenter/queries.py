@@ -27,6 +27,16 @@ _LISTED = (
 )
 
 
+def cut_off_since(engine: Engine, since_ms: int) -> list[tuple[str, int]]:
+    """(party reference, when) of calls that a fault of ours ended."""
+    query = text(
+        "SELECT party_ref, ended_at_ms FROM interactions "
+        "WHERE outcome = 'cut_off' AND arrived_at_ms > :s AND ended_at_ms IS NOT NULL ORDER BY ended_at_ms"
+    )
+    with reads(engine).connect() as connection:
+        return [(str(ref), int(at_ms)) for ref, at_ms in connection.execute(query, {"s": since_ms})]
+
+
 class ContactQueries:
     """Each query runs on the executor and answers plain values."""
 

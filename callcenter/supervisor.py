@@ -158,10 +158,11 @@ class Supervisor:
         return bool(ended)
 
     def _stop_all(self) -> None:
-        """Workers first: they hang up politely and the core still writes how each call ended."""
-        workers = [part for part in self.parts if part.name != "core"]
-        cores = [part for part in self.parts if part.name == "core"]
-        for group, patience_s in ((workers, STOP_WORKER_S), (cores, STOP_CORE_S)):
+        """Workers first: they hang up politely by way of the edge, and the core still writes how each call
+        ended."""
+        workers = [part for part in self.parts if part.name not in ("core", "edge")]
+        others = [part for part in self.parts if part.name in ("core", "edge")]
+        for group, patience_s in ((workers, STOP_WORKER_S), (others, STOP_CORE_S)):
             for part in group:
                 part.signal(signal.SIGTERM)
             self._until_gone(group, patience_s)

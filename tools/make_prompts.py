@@ -66,6 +66,12 @@ def music(target: Path) -> None:
         subprocess.run(["sox", "-m", *layers, target, "gain", "-n", "-12"], check=True)
 
 
+def ringback(target: Path) -> None:
+    """What a caller hears while a telephone rings in China: 450 Hz, one second of five (YD/T 1221)."""
+    tone = ["synth", "1", "sine", "450", "fade", "0.01", "1", "0.01", "pad", "0", "4", "gain", "-12"]
+    subprocess.run(["sox", "-n", "-r", "8000", "-b", "16", "-c", "1", target, *tone], check=True)
+
+
 def main() -> None:
     everything = "--all" in sys.argv
     texts: dict[tuple[str, str], str] = {}
@@ -83,6 +89,9 @@ def main() -> None:
         if everything or not target.exists():
             speak(language, text, target)
             print(target.relative_to(PROMPTS))
+    if everything or not (PROMPTS / "ringback.wav").exists():
+        ringback(PROMPTS / "ringback.wav")
+        print("ringback.wav")
     if everything or not (PROMPTS / "music.wav").exists():
         music(PROMPTS / "music.wav")
         print("music.wav")

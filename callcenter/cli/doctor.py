@@ -119,13 +119,20 @@ def _configured(config: str) -> Iterator[Finding]:
         yield Finding("configuration", BAD, complaint, f"edit {config}")
     yield Finding("configuration", GOOD, config)
     host, _ = split_address(settings.voice.listen)
+    if settings.voice.accept == "anyone" and not _trusted(host):
+        yield Finding(
+            "voice.accept",
+            WARNING,
+            "anybody on the network may call, up to source_rate new requests a second each",
+            'accept = "known" with trunks and registered telephones',
+        )
     stock = settings.voice.library == library.STOCK or not library.dense_installed()
-    if stock and not _trusted(host):
+    if stock and not settings.voice.edge and not _trusted(host):
         yield Finding(
             "voice.listen",
             WARNING,
             f"{settings.voice.listen} with the stock pjsua2: one malformed message can end the worker and its calls",
-            "make dense, or listen on a trusted network only",
+            "voice.edge = true, make dense, or listen on a trusted network only",
         )
     yield from _storage(settings.journal.path, settings.paths.var)
 

@@ -1,4 +1,5 @@
-"""`callcenter phone`: a test telephone. Answers by itself, or dials with --dial and presses --keys."""
+"""`callcenter phone`: a test telephone. Answers by itself, or dials with --dial and presses --keys.
+`callcenter phone add|remove|list` keeps the accounts of desk phones."""
 
 from __future__ import annotations
 
@@ -7,10 +8,13 @@ import os
 import sys
 from pathlib import Path
 
+from callcenter.cli import accounts
 from config.settings import split_address
 
 
 def main(arguments: list[str]) -> int:
+    if arguments and arguments[0] in accounts.ACTIONS:
+        return accounts.main(arguments)
     parser = argparse.ArgumentParser(prog="callcenter phone", description=__doc__)
     parser.add_argument("--listen", default="127.0.0.1:0", help="host:port of this telephone")
     parser.add_argument("--say", type=Path, help="8 kHz mono WAV to say over and over")

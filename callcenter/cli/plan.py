@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from callcenter.cli.common import parser, settings_or_exit
+from callcenter.directory.directory import prompt_file
 from config.settings import PORTS_PER_LEG, Settings, Trunk, split_address
 
 MIN_LEGS = 4
@@ -19,8 +20,6 @@ def worker_argument(settings: Settings, slot: int) -> str:
     voice = settings.voice
     host, port = voice.worker_address(slot)
     low, high = settings.rtp_slice(slot)
-    overrides = settings.paths.prompts
-    music = overrides / "music.wav" if overrides and (overrides / "music.wav").is_file() else None
     return json.dumps(
         {
             "slot": slot,
@@ -42,7 +41,7 @@ def worker_argument(settings: Settings, slot: int) -> str:
                     if trunk.password_file is not None
                 ],
             },
-            "music": str(music or _shipped_prompts() / "music.wav"),
+            "music": prompt_file(settings, "music"),
             "retry_after_s": voice.retry_after_s,
             "silence_probe_s": voice.silence_probe_s,
             "calls_per_s": 0.0 if voice.edge else voice.calls_per_s,

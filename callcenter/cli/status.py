@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from callcenter.cli.common import parser, settings_or_exit
-from channels.voice.protocol import PROTOCOL, FrameBuffer, FrameError, pack
+from channels.voice.protocol import FrameBuffer, FrameError, Message, pack
 
 _TIMEOUT_S = 2.0
 
@@ -29,27 +29,29 @@ def gather(run_dir: Path) -> dict[str, Any]:
         "epoch": said.get("epoch", 0),
         "http": said.get("http", "") if core_alive else "",
     }
-    workers = [ask_worker(path) for path in sorted(run_dir.glob("w-*-*.sock"))]
+    workers = [ask_part(path) for path in sorted(run_dir.glob("w-*-*.sock"))]
     parts = written.get("parts", {})
     return {
         "supervisor": supervisor,
         "core": core,
+        "edge": ask_part(run_dir / "edge.sock"),
         "workers": [worker for worker in workers if worker],
         "restarts": {name: part["restarts"] for name, part in parts.items()},
     }
 
 
-def ask_worker(path: Path) -> dict[str, Any] | None:
-    """A worker's own word, as an observer, with or without a core; None where nobody answers."""
+def ask_part(path: Path, message: Message | None = None) -> dict[str, Any] | None:
+    """The own word of a worker or of the edge, with or without a core; None where nobody answers.
+    `message` is said before the question."""
     buffer = FrameBuffer()
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
             peer.settimeout(_TIMEOUT_S)
             peer.connect(str(path))
-            peer.sendall(pack({"t": "hello", "role": "observer", "proto": PROTOCOL}))
+            peer.sendall((pack(message) if message else b"") + pack({"t": "ask"}))
             while chunk := peer.recv(65_536):
-                for message in buffer.feed(chunk):
-                    return {name: value for name, value in message.items() if name not in ("t", "proto")}
+                for answer in buffer.feed(chunk):
+                    return {name: value for name, value in answer.items() if name != "t"}
     except (OSError, FrameError):
         return None
     return None
@@ -96,6 +98,12 @@ def _show(found: dict[str, Any]) -> None:
     )
     core = found["core"]
     table.add_row("core", str(core["pid"]), f"{core['state']} {core['http']}")
+    edge = found["edge"]
+    if edge is not None:
+        table.add_row("edge", str(edge["pid"]), edge["address"])
+        for trunk in edge["trunks"]:
+            state = "up" if trunk["up"] else "down"
+            table.add_row(f"trunk {trunk['name']}", "", f"{state} {trunk['address']}")
     for worker in found["workers"]:
         numbers = [str(worker[name]) for name in ("legs", "reserved", "free")]
         table.add_row(

@@ -12,6 +12,7 @@ from callcenter.live.offers import Seat
 from config.settings import Settings
 from crm_core.db import session
 from crm_core.wrap_up import WrapUpCodePublic, WrapUpService
+from ivr_flows.library import PROMPTS
 from ivr_flows.schema import End, Flow, Node, Queue, Say, Words
 from routing.policy import AgentPolicy, Policy, QueuePolicy, skills_of
 
@@ -33,6 +34,9 @@ class Directory:
             self.queues: list[QueueRecord] = queues.all()
             self.agents: dict[str, User] = {user.login: user for user in users.agents()}
             self.wrap_up_codes: list[WrapUpCodePublic] = wrap_up.all()
+        self._outside_ids = {queue.name: queue.caller_id for queue in settings.queues}
+        ringback = prompt_file(settings, "ringback")
+        self._sounds = {queue.name: ringback for queue in settings.queues if queue.sound == "ringback"}
         self._numbers = {number.number: number for number in settings.numbers}
 
     @property
@@ -49,6 +53,13 @@ class Directory:
     def seat(self, agent: str) -> Seat | None:
         user = self.agents.get(agent)
         return Seat(user.login, user.name, user.device, user.answer) if user else None
+
+    def caller_id(self, queue: str) -> str:
+        return self._outside_ids.get(queue, "")
+
+    def sound_of(self, queue: str) -> str:
+        """The file that callers of this queue hear while waiting; "" for the usual music."""
+        return self._sounds.get(queue, "")
 
     def flow_of(self, number: str) -> tuple[str, str] | None:
         found = self._numbers.get(number)
@@ -76,6 +87,13 @@ class Directory:
             device_pause_ms=routing.device_pause_s * 1000,
             priority_step_ms=routing.priority_step_s * 1000,
         )
+
+
+def prompt_file(settings: Settings, name: str) -> str:
+    """A sound of no language: the operator's own, else the shipped one."""
+    own = settings.paths.prompts
+    folder = own if own is not None and (own / f"{name}.wav").is_file() else PROMPTS
+    return str(folder / f"{name}.wav")
 
 
 def _queue_policy(queue: QueueRecord) -> QueuePolicy:

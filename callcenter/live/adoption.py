@@ -1,8 +1,9 @@
 """Taking workers over: what they still tell, what they hold, and what went with those that are gone.
 
 The live call wins over the log. First, in one activation, whoever is joined is answered, so that no ring
-time runs out over a conversation. Then the core begins its day (policy, hours, people), facts that the worker
-still held are dealt with in order, and its inventory is compared with the book:
+time runs out over a conversation. When every worker that carries calls has said so, the core begins its day
+(policy, hours, people), facts that the workers still held are dealt with in order, and each inventory is
+compared with the book:
 
     log says            the worker has                   then
     any state           no caller leg                    the interaction ended
@@ -48,23 +49,52 @@ class Adoption:
         acknowledged: Callable[[str], int],
         superseded: Callable[[int], None],
         begin: Callable[[], None],
+        living: Callable[[], set[str]],
     ) -> None:
         self._host, self._voice, self._desk = host, voice, desk
         self._offers, self._recordings = offers, recordings
         self._acknowledged, self._begin = acknowledged, begin
         self.superseded = superseded
-        self.worker_fact = desk.worker_fact
         self.taken: set[str] = set()
+        self._living = living
+        self._open = False
+        self._greeted: list[tuple[str, Row, bool]] = []
+        self._early: list[tuple[str, Row]] = []
 
     def worker_taken(self, boot: str, welcome: dict[str, Any]) -> None:
         first = boot not in self.taken
         self.taken.add(boot)
         if first:
             self._desk.known(boot, self._acknowledged(boot))
-        legs = {row["leg"]: row for row in welcome["inventory"]}
-        self._settle_joined(boot, legs, welcome["facts"])
+        self._settle_joined(boot, _legs(welcome), welcome["facts"])
+        self._greeted.append((boot, welcome, first))
+        if self._open or not (self._with_calls() & self._living()) - self.taken:
+            self.open()
+
+    def worker_fact(self, boot: str, fact: Row) -> None:
+        """One fact; before the day began it waits its turn."""
+        if self._open:
+            self._desk.worker_fact(boot, fact)
+        else:
+            self._early.append((boot, fact))
+
+    def open(self) -> None:
+        """Every worker that carries calls of ours has said who talks, or time is up: from now on ring times
+        run and contacts are given out."""
+        greeted, self._greeted = self._greeted, []
         self._begin()
-        self._settle_joined(boot, legs, [])  # conversations with people whom only the policy made known
+        for boot, welcome, _first in greeted:
+            self._settle_joined(boot, _legs(welcome), [])  # with people whom only the policy made known
+        self._open = True
+        for boot, welcome, first in greeted:
+            self._take(boot, welcome, first)
+        early, self._early = self._early, []
+        for boot, fact in early:
+            self._desk.worker_fact(boot, fact)
+
+    def _take(self, boot: str, welcome: Row, first: bool) -> None:
+        """Facts that it still held, in order; then its inventory against the book."""
+        legs = _legs(welcome)
         for fact in welcome["facts"]:
             self._desk.worker_fact(boot, fact)
         self._host.submit(f.WorkerTaken(boot, welcome["slot"], len(legs), len(welcome["facts"])))
@@ -74,7 +104,11 @@ class Adoption:
         for row in legs.values():
             if self._host.book.of_leg(row["leg"]) is None:
                 self._unknown_leg(boot, row)
-        self._offers.dial_again({row["tag"].get("offer", "") for row in legs.values()})
+        self._offers.dial_again({row["tag"].get("offer", "") for row in legs.values()}, boot)
+
+    def _with_calls(self) -> set[str]:
+        """Workers that the journal says carry calls."""
+        return {i.worker for i in self._host.book.interactions.values() if i.state != WRAPPING}
 
     def worker_lost(self, boot: str) -> None:
         """Every leg of that process is gone: its calls are cut off, its agents are free."""
@@ -95,8 +129,8 @@ class Adoption:
 
     def give_up_missing(self) -> None:
         """Some time after a start: boots that the journal knows and nobody answers for are lost."""
-        boots = {i.worker for i in self._host.book.interactions.values() if i.state != WRAPPING}
-        for boot in sorted(boots - self.taken):
+        self.open()
+        for boot in sorted(self._with_calls() - self.taken):
             self.worker_lost(boot)
         self._recordings.pick_up(bool(self.taken))
 
@@ -120,7 +154,7 @@ class Adoption:
         if interaction.state == IN_FLOW and resume and self._desk.flows is not None:
             self._desk.flows.resume(interaction, caller["play"] or "")
         elif interaction.state in (WAITING, RINGING) and not caller["music"] and caller["peer"] is None:
-            self._voice.command(interaction.worker, "music", interaction.leg)
+            self._desk.comfort(interaction, interaction.queue)
 
     def _of_an_earlier_core(self, leg: str) -> bool:
         """A leg that this core dialled a moment ago is not in an inventory taken before."""
@@ -192,3 +226,7 @@ class Adoption:
             live = self._host.book.interactions.get(interaction)
             if live is not None:
                 self._desk.broken(live)
+
+
+def _legs(welcome: Row) -> dict[str, Row]:
+    return {row["leg"]: row for row in welcome["inventory"]}

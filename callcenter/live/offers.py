@@ -36,6 +36,12 @@ class Seat:
 class Seats(Protocol):
     def seat(self, agent: str) -> Seat | None: ...
 
+    def caller_id(self, queue: str) -> str:
+        """Our number that outside telephones are shown; "" for none in particular."""
+        ...
+
+    def sound_of(self, queue: str) -> str: ...
+
 
 @dataclass(frozen=True, slots=True)
 class CallRules:
@@ -43,6 +49,8 @@ class CallRules:
     record: bool
     recordings: str
     """folder for recordings"""
+    domain: str = "centre"
+    """host part of our telephones' addresses"""
 
 
 def host_of(address: str) -> str:
@@ -57,7 +65,7 @@ class Offers:
         self, host: Host, voice: VoiceCommands, seats: Seats, ids: IdFactory, rules: CallRules, address: str
     ) -> None:
         self._host, self._voice, self._seats, self._ids, self._rules = host, voice, seats, ids, rules
-        self._address = address
+        self._address, self._domain = address, rules.domain
         self._host_part = host_of(address)
         host.listeners.append(self._heard)
 
@@ -87,7 +95,8 @@ class Offers:
             log.info("late_answer", interaction=interaction.id, leg=leg)
             self._voice.command(interaction.worker, "unbridge", interaction.leg)
             self._voice.command(interaction.worker, "hangup", leg, why="withdrawn")
-            self._voice.command(interaction.worker, "music", interaction.leg)
+            sound = self._seats.sound_of(interaction.queue)
+            self._voice.command(interaction.worker, "music", interaction.leg, file=sound)
 
     def answered(self, interaction: Interaction, at_ms: int) -> list[AnyFact]:
         """The facts of an offer that rings and was answered; none where it is over."""
@@ -118,12 +127,12 @@ class Offers:
                 rf.ContactEnded(interaction.contact, at_ms),
             )
 
-    def dial_again(self, offers: set[str]) -> None:
-        """After a restart: offers that the engine holds and nobody rings for yet."""
+    def dial_again(self, offers: set[str], boot: str) -> None:
+        """After a restart: offers for callers at this worker that the engine holds and nobody rings for."""
         for offer in self._host.engine.offer_views():
             if offer.id not in offers and self._host.book.of_offer(offer.id) is None:
                 interaction = self._host.book.of_contact(offer.contact)
-                if interaction is not None:
+                if interaction is not None and interaction.worker == boot:
                     self._present(interaction, offer.id, offer.agent)
 
     def gone(self, interaction: Interaction, at_ms: int) -> None:
@@ -154,14 +163,17 @@ class Offers:
         at_ms = self._host.clock.now_ms()
         leg = self._ids.next("l")
         self._host.submit(f.AgentDialled(interaction.id, interaction.contact, offer, agent, leg, at_ms))
+        outside = seat is not None and seat.device.startswith("tel:")
+        caller_id = self._seats.caller_id(interaction.queue)
         view = next((view for view in self._host.engine.offer_views() if view.id == offer), None)
         left_ms = view.expires_at_ms - at_ms if view else 20_000
         self._voice.command(
             interaction.worker,
             "dial",
             leg,
-            uri=seat.device if seat else "sip:nobody@127.0.0.1:9",
-            headers=self._headers(interaction, accepted),
+            uri=self._uri(seat),
+            caller_id=caller_id if outside else "",
+            headers=self._headers(interaction, accepted, caller_id if outside else None),
             ring_s=max(1, -(-left_ms // 1000)) + 2,
             max_s=self._rules.max_call_s,
             tag={
@@ -175,7 +187,18 @@ class Offers:
             then={"on_peer_gone": "hangup", "on_peer_lost": "hangup"},
         )
 
-    def _headers(self, interaction: Interaction, accepted: bool) -> dict[str, str]:
+    def _uri(self, seat: Seat | None) -> str:
+        """Where to ring; an outside number goes to our own domain, whose edge knows the trunks."""
+        if seat is None:
+            return "sip:nobody@127.0.0.1:9"
+        scheme, _, rest = seat.device.partition(":")
+        return f"sip:{rest}@{self._domain}" if scheme == "tel" else seat.device
+
+    def _headers(self, interaction: Interaction, accepted: bool, outside: str | None) -> dict[str, str]:
+        """`outside`: of a telephone beyond a trunk, the number of ours that it is shown. Carriers get
+        neither our ids nor the customer's number."""
+        if outside is not None:
+            return {"P-Asserted-Identity": f"<sip:{outside}@{self._host_part}>"} if outside else {}
         headers = {"X-Interaction": interaction.id}
         caller = self._host.private.get(interaction.party_ref)
         user = "".join(c for c in caller if c.isalnum() or c in "+-_.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from callcenter.kernel import logging
@@ -28,6 +29,10 @@ class Directory(Protocol):
         """(flow, language) that answers this number; None where it is not ours."""
         ...
 
+    def sound_of(self, queue: str) -> str:
+        """File that callers of this queue hear while waiting; "" for the usual music."""
+        ...
+
     @property
     def default_queue(self) -> str: ...
 
@@ -36,8 +41,22 @@ class Recordings(Protocol):
     def stopped(self, interaction: str, caller_file: str, agent_file: str) -> None: ...
 
 
+class Favours(Protocol):
+    def credit_ms(self, interaction: Interaction) -> int:
+        """Waiting time granted to a caller beforehand."""
+        ...
+
+
 class Recogniser(Protocol):
     def recognise(self, interaction: str, caller: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeskRules:
+    region: str
+    max_call_s: int
+    behind_edge: bool
+    """calls come through our edge, which says who brought them"""
 
 
 class VoiceDesk:
@@ -52,12 +71,12 @@ class VoiceDesk:
         offers: Offers,
         recordings: Recordings,
         recogniser: Recogniser,
-        region: str,
-        max_call_s: int,
+        favours: Favours,
+        rules: DeskRules,
     ) -> None:
         self._host, self._voice, self._directory, self._ids = host, voice, directory, ids
         self._offers, self._recordings, self._recogniser = offers, recordings, recogniser
-        self._region, self._max_call_s = region, max_call_s
+        self._favours, self._rules = favours, rules
         self.flows: FlowRunner | None = None
         self.counts: Counter[str] = Counter()
         self._seen: dict[str, int] = {}
@@ -102,7 +121,7 @@ class VoiceDesk:
     def _incoming(self, boot: str, fact: dict[str, Any]) -> None:
         if self._host.book.of_leg(fact["leg"]) is not None:
             return  # adopted by its tag already: the log had lost its beginning
-        call = parse_invite(fact["message"], self._region)
+        call = parse_invite(fact["message"], self._rules.region, self._rules.behind_edge)
         target = self._directory.flow_of(call.called)
         if target is None:
             self._count("unknown_number")
@@ -124,7 +143,7 @@ class VoiceDesk:
             fact["leg"],
             tag={"interaction": interaction, "role": "caller", "number": call.called},
         )
-        self._voice.command(boot, "answer", fact["leg"], max_s=self._max_call_s)
+        self._voice.command(boot, "answer", fact["leg"], max_s=self._rules.max_call_s)
         self._start_flow(interaction, call, target)
 
     def _start_flow(self, interaction: str, call: IncomingCall, target: tuple[str, str]) -> None:
@@ -209,10 +228,19 @@ class VoiceDesk:
 
     def enqueue(self, interaction: Interaction, queue: str) -> None:
         contact, at_ms = self._ids.next("c"), self._host.clock.now_ms()
-        self._voice.command(interaction.worker, "music", interaction.leg)
+        credit_ms = self._favours.credit_ms(interaction)
+        if credit_ms:
+            self._count("put_first")
+        self.comfort(interaction, queue)
         self._host.submit(
             f.InteractionQueued(interaction.id, contact, queue, at_ms),
-            rf.ContactArrived(contact, queue, at_ms),
+            rf.ContactArrived(contact, queue, at_ms, credit_ms),
+        )
+
+    def comfort(self, interaction: Interaction, queue: str) -> None:
+        """What a waiting caller hears."""
+        self._voice.command(
+            interaction.worker, "music", interaction.leg, file=self._directory.sound_of(queue)
         )
 
     def finish(self, interaction: Interaction, outcome: str) -> None:

@@ -19,11 +19,17 @@ class IncomingCall:
     caller: str
     """E.164 where the From user is such a number, else the user part; "" when withheld"""
     call_id: str
+    origin: str = ""
+    """who brought it, as the edge says: trunk:<name>, phone:<user>, stranger; "" without an edge"""
 
 
-def parse_invite(message: str, region: str = "CN") -> IncomingCall:
-    """Read an INVITE as received. Nothing here trusts the network: the caller's number is what the
-    From header claims (trusted identities come with trunks)."""
+_ORIGIN = re.compile(r"<[^<>]*;cc-from=((?:trunk:|phone:)[A-Za-z0-9_.\-]{1,64}|stranger)>")
+
+
+def parse_invite(message: str, region: str = "CN", behind_edge: bool = False) -> IncomingCall:
+    """Read an INVITE as received. The caller's number is what From claims; an asserted identity (RFC 3325)
+    is believed of trunks only, and who is a trunk is believed of our edge only: its own Record-Route is the
+    topmost one of whatever came through it."""
     head = re.split(r"\r?\n\r?\n", message, maxsplit=1)[0]
     lines = re.split(r"\r?\n", re.sub(r"\r?\n[ \t]+", " ", head))
     parts = lines[0].split(" ")
@@ -33,11 +39,14 @@ def parse_invite(message: str, region: str = "CN") -> IncomingCall:
         name, _, value = line.partition(":")
         key = name.strip().lower()
         headers.setdefault(_COMPACT.get(key, key), value.strip())
-    user = user_of(headers.get("from", ""))
+    found = _ORIGIN.match(headers.get("record-route", "")) if behind_edge else None
+    origin = found[1] if found else ""
+    asserted = headers.get("p-asserted-identity", "") if origin.startswith("trunk:") else ""
+    user = user_of(asserted) or user_of(headers.get("from", ""))
     privacy = {part.strip() for part in headers.get("privacy", "").lower().split(";")}
     withheld = user.lower() in _ANONYMOUS or "id" in privacy
     caller = "" if withheld else (to_e164(user, region) or user)
-    return IncomingCall(called, caller, headers.get("call-id", ""))
+    return IncomingCall(called, caller, headers.get("call-id", ""), origin)
 
 
 def user_of(text: str) -> str:

@@ -20,10 +20,11 @@ from callcenter.kernel.schedule import VirtualScheduler
 from callcenter.live.adoption import Adoption
 from callcenter.live.agents import AgentDesk
 from callcenter.live.book import Interaction
+from callcenter.live.cut_off import CutOffs
 from callcenter.live.flow_runner import FlowRunner
 from callcenter.live.host import Host, Recovered
 from callcenter.live.offers import CallRules, Offers, Seat
-from callcenter.live.voice_desk import VoiceDesk
+from callcenter.live.voice_desk import DeskRules, VoiceDesk
 from ivr_flows.interpreter import Words
 from ivr_flows.library import shipped
 from ivr_flows.schema import Flow
@@ -152,6 +153,12 @@ class Book:
     def seat(self, agent: str) -> Seat | None:
         return self.seats.get(agent)
 
+    def caller_id(self, queue: str) -> str:
+        return ""
+
+    def sound_of(self, queue: str) -> str:
+        return ""
+
 
 class Files:
     """The recordings port."""
@@ -254,6 +261,9 @@ class Centre:
         )
         recovered = self.host.recover_newest(self.journal.connection)
         self.offers = Offers(self.host, self.worker, self.directory, self.ids, self.rules, self.address)
+        self.cut_offs = CutOffs(self.host.private, self.clock, 900)
+        self.cut_offs.adopt(self.host.book.interactions.values())
+        self.host.listeners.append(self.cut_offs.heard)
         self.desk = VoiceDesk(
             self.host,
             self.worker,
@@ -262,8 +272,8 @@ class Centre:
             self.offers,
             self.files,
             self.answers,
-            "CN",
-            self.rules.max_call_s,
+            self.cut_offs,
+            DeskRules("CN", self.rules.max_call_s, behind_edge=False),
         )
         self.flows = FlowRunner(
             self.host, self.scheduler, self.worker, Speaker(), self.answers, self.flow_files, self.desk
@@ -279,6 +289,7 @@ class Centre:
             lambda boot: store.acknowledged(self.journal.connection, boot),
             self.superseded.append,
             self._begin,
+            lambda: {self.worker.boot},
         )
         self.agents = AgentDesk(self.host, self.people, lambda: self.codes)
         return recovered

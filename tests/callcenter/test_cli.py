@@ -109,7 +109,7 @@ def test_a_bad_configuration_is_exit_2(
     tmp_path: Path, command: object, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "bad.toml"
-    path.write_text("[voice]\nworkers = 2\n")
+    path.write_text("[voice]\nworkers = 65\n")
     arguments = {report.main: ["interactions"], user.main: ["password", "1001"]}.get(command, [])  # type: ignore[call-overload]
     with pytest.raises(SystemExit) as left:
         command([*arguments, "-c", str(path)])  # type: ignore[operator]

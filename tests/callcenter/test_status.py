@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from callcenter.cli.status import ask_worker, gather
+from callcenter.cli.status import ask_part, gather
 from channels.voice.worker.link import Link
 
 
@@ -47,7 +47,7 @@ class Worker:
         self._stop.set()
         self._thread.join()
         self.link.close()
-        os.close(self.link._lock._fd)
+        os.close(self.link._lock)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def write(path: Path, content: Any) -> None:
 
 def test_nothing_runs(run_dir: Path) -> None:
     assert gather(run_dir) == {
-        "supervisor": {"pid": 0}, "core": {"pid": 0, "state": "down", "epoch": 0, "http": ""}, "workers": [], "restarts": {},
+        "supervisor": {"pid": 0}, "core": {"pid": 0, "state": "down", "epoch": 0, "http": ""}, "edge": None, "workers": [], "restarts": {},
     }  # fmt: skip
     assert gather(run_dir / "none")["core"]["pid"] == 0
 
@@ -103,6 +103,6 @@ def test_a_file_that_is_half_written_is_no_trouble(run_dir: Path, content: str) 
 
 def test_asking_does_not_disturb(run_dir: Path, worker: Worker) -> None:
     for _ in range(5):
-        assert ask_worker(worker.link.path) is not None
+        assert ask_part(worker.link.path) is not None
     assert not worker.link.core_present
-    assert ask_worker(run_dir / "none.sock") is None
+    assert ask_part(run_dir / "none.sock") is None

@@ -234,7 +234,7 @@ def test_it_imports_nothing_but_the_standard_library() -> None:
 
 def test_a_bad_configuration_ends_in_exit_2(tmp_path: Path) -> None:
     path = tmp_path / "bad.toml"
-    path.write_text("[voice]\nworkers = 2\n")
+    path.write_text("[voice]\nworkers = 65\n")
     ended = subprocess.run(
         [sys.executable, "-m", "callcenter", "run", "-c", str(path)],
         capture_output=True,

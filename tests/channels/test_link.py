@@ -377,7 +377,7 @@ def test_a_slot_is_held_by_one_worker(scene: Scene, folder: Path) -> None:
     assert (folder / "w-0.lock").read_text() == str(os.getpid())
     other = Link(folder, 1)
     other.close()
-    os.close(other._lock._fd)
+    os.close(other._lock)
 
 
 def test_nobody_else_may_read_the_run_directory(scene: Scene, folder: Path) -> None:

@@ -29,9 +29,9 @@ def test_the_example_is_planned(tmp_path: Path, capsys: pytest.CaptureFixture[st
     status, out, err = run(path, capsys)
     planned = json.loads(out)
     assert (status, err) == (0, "")
-    assert [part["name"] for part in planned["parts"]] == ["worker-0", "core"]
+    assert [part["name"] for part in planned["parts"]] == ["edge", "worker-0", "core"]
     assert planned["run_dir"] == str(load(path, {}).run_dir)
-    core = planned["parts"][1]["argv"]
+    core = planned["parts"][-1]["argv"]
     assert core[1:] == ["-m", "callcenter", "run", "--only", "core", "-c", str(path)]
 
 
@@ -40,7 +40,7 @@ def test_a_worker_is_told_all_it_needs(tmp_path: Path) -> None:
     told = json.loads(plan.worker_argument(settings, 0))
     assert (told["slot"], told["run_dir"]) == (0, str(settings.run_dir))
     sip = told["sip"]
-    assert (sip["host"], sip["port"]) == ("127.0.0.1", 5060)
+    assert (sip["host"], sip["port"]) == ("127.0.0.1", 5081)
     assert (sip["rtp_low"], sip["rtp_high"]) == (20_000, 29_999)
     assert Path(told["music"]).is_file()
 
@@ -48,7 +48,7 @@ def test_a_worker_is_told_all_it_needs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("workers = 1", "workers = 2", ["voice.workers", "2", "expected 1"]),
+        ("workers = 1", "workers = 65", ["voice.workers", "65", "64"]),
         ("rtp_ports = [20000, 29999]", "rtp_ports = [20000, 20010]", ["voice.rtp_ports", "20010", "16"]),
         ('flow = "hotline"', 'flow = "coldline"', ["numbers.0.flow", "'coldline'", "hotline"]),
         (
@@ -87,7 +87,7 @@ def test_two_files_are_two_files(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_the_command_line_says_it_and_ends_in_exit_2(tmp_path: Path) -> None:
-    path = write(tmp_path, EXAMPLE.replace("workers = 1", "workers = 2"))
+    path = write(tmp_path, EXAMPLE.replace("workers = 1", "workers = 65"))
     ended = subprocess.run(
         [sys.executable, "-m", "callcenter", "plan", "-c", str(path)],
         capture_output=True,
@@ -95,7 +95,7 @@ def test_the_command_line_says_it_and_ends_in_exit_2(tmp_path: Path) -> None:
         check=False,
     )
     assert ended.returncode == 2
-    assert "voice.workers = 2: expected 1" in ended.stderr
+    assert "voice.workers = 65: expected" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -145,7 +145,7 @@ BAD = [
     ("voice.rtp_ports", [29999, 20000], "low < high"),
     ("voice.rtp_ports", [80, 1000], "1024"),
     ("voice.rtp_ports", [60000, 70000], "65535"),
-    ("voice.workers", 2, "1"),
+    ("voice.workers", 65, "64"),
     ("voice.workers", 0, "1"),
     ("voice.workers", "many", "integer"),
     ("voice.library", "newest", "stock"),
@@ -324,7 +324,7 @@ def test_the_process_environment_is_the_default(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("variable", "value", "key"),
     [
-        ("CALLCENTER_VOICE__WORKERS", "2", "voice.workers"),
+        ("CALLCENTER_VOICE__WORKERS", "65", "voice.workers"),
         ("CALLCENTER_VOICE__LISTEN", "nowhere", "voice.listen"),
         ("CALLCENTER_VOICE__LISTEN_ON", "x", "voice.listen_on"),
         ("CALLCENTER_NOTHING__AT_ALL", "x", "nothing"),

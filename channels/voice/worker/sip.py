@@ -22,6 +22,8 @@ _MALFORMED = "Error processing"
 _DTMF_IS_UPDATE = 1
 """flag of pjmedia's DTMF events that the wrapper does not export: the same key is still held"""
 _EXTRA_PORTS = 64
+_MAX_CALLER_IDS = 6
+"""accounts beside the first: the stock library has room for eight"""
 _SPARE_LEGS = 16
 """room in which calls beyond the capacity are refused by us with a 503, not by the library with a 486"""
 
@@ -64,7 +66,8 @@ class Sip:
         self._classes = _make_classes(self)
         self._endpoint = self._start_library()
         self.address = self._open_transports()
-        self.account = self._open_account()
+        self._accounts: dict[str, Any] = {}
+        self.account = self._open_account("callcenter")
         self.silence = self._start_silence()
 
     def poll(self, timeout_ms: int) -> None:
@@ -73,9 +76,9 @@ class Sip:
     def adopt_incoming(self, leg: str, pj_call_id: int) -> None:
         self.calls[leg] = self._classes.Call(self.account, pj_call_id, leg)
 
-    def dial(self, leg: str, uri: str, headers: dict[str, str]) -> None:
-        """Send an INVITE. Raises the library's Error when it will not."""
-        call = self._classes.Call(self.account, self.pj.PJSUA_INVALID_ID, leg)
+    def dial(self, leg: str, uri: str, headers: dict[str, str], caller_id: str = "") -> None:
+        """Send an INVITE, from `caller_id` where one is given. Raises the library's Error when it will not."""
+        call = self._classes.Call(self._account_of(caller_id), self.pj.PJSUA_INVALID_ID, leg)
         prm = self.pj.CallOpParam(True)
         _put_headers(self.pj, prm, headers)
         self.calls[leg] = call
@@ -84,6 +87,15 @@ class Sip:
         except self.pj.Error:
             self.forget(leg)
             raise
+
+    def _account_of(self, caller_id: str) -> Any:
+        """The account that calls from this number of ours; beyond what the library has room for, the
+        usual one."""
+        if not caller_id:
+            return self.account
+        if caller_id not in self._accounts and len(self._accounts) < _MAX_CALLER_IDS:
+            self._accounts[caller_id] = self._open_account(caller_id)
+        return self._accounts.get(caller_id, self.account)
 
     def respond(self, leg: str, code: int, headers: dict[str, str] | None = None) -> None:
         prm = self.pj.CallOpParam(True)
@@ -173,10 +185,10 @@ class Sip:
             self._endpoint.codecSetPriority(codec.codecId, _AUDIO_CODECS.get(name, 0))
         return f"{config.host}:{port}"
 
-    def _open_account(self) -> Any:
+    def _open_account(self, user: str) -> Any:
         pj, config = self.pj, self.config
         account_config = pj.AccountConfig()
-        account_config.idUri = f"sip:callcenter@{self.config.advertise or self.address}"
+        account_config.idUri = f"sip:{user}@{config.rtp_advertise or config.advertise or self.address}"
         account_config.regConfig.registerOnAdd = False
         if config.edge:
             account_config.sipConfig.proxies.append(f"sip:{config.edge};lr")
@@ -190,7 +202,7 @@ class Sip:
         if config.rtp_advertise:
             rtp.publicAddress = config.rtp_advertise
         account = self._classes.Account()
-        account.create(account_config, True)
+        account.create(account_config, user == "callcenter")
         return account
 
     def _start_silence(self) -> Any:

@@ -416,7 +416,7 @@ class Worker:
             return
         self.legs[leg_id] = leg
         try:
-            self.sip.dial(leg_id, message["uri"], message.get("headers", {}))
+            self.sip.dial(leg_id, message["uri"], message.get("headers", {}), message.get("caller_id", ""))
         except self.sip.pj.Error:
             leg.hung_up = "bad_address"
             self._ended(leg, 400, None)
