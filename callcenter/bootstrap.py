@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import gc
 import json
 import os
 import sqlite3
@@ -157,6 +158,7 @@ class Core:
         self._watch_lag(self.loop.time())
         await self._serve()
         self.state = "ready"
+        _spare_the_collector()
         self._say_where()
         log.info("ready", address=self.http_address)
 
@@ -233,11 +235,12 @@ class Core:
         self.host.committed(entries[-1].seq)
 
     def _on_saved(self, seq: int) -> None:
-        with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(self._after_saved, seq)
+        self._saved_seq = max(seq, self._saved_seq)
+        if self._waiting_saved:
+            with contextlib.suppress(RuntimeError):
+                self.loop.call_soon_threadsafe(self._after_saved, seq)
 
     def _after_saved(self, seq: int) -> None:
-        self._saved_seq = max(seq, self._saved_seq)
         waiting, self._waiting_saved = self._waiting_saved, []
         for wanted, future in waiting:
             if wanted > seq:
@@ -252,6 +255,9 @@ class Core:
             return
         future: asyncio.Future[None] = self.loop.create_future()
         self._waiting_saved.append((seq, future))
+        if self._saved_seq >= seq:
+            return  # saved between the two looks
+        self.history.hurry()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(future, timeout_s)
 
@@ -327,6 +333,13 @@ def run_core(settings: Settings) -> int:
     _reactor.run()
     os.close(lock)
     return 4 if failed else 0
+
+
+def _spare_the_collector() -> None:
+    """What was loaded at the start stays for ever; the young are many and die by reference counts."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 50)
 
 
 def _core_lock(run_dir: Path) -> int:

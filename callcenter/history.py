@@ -9,6 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Engine, bindparam, text
@@ -22,7 +23,8 @@ from crm_core.db import reads
 
 NAME = "history"
 _REBUILD_BATCH = 20_000
-_SAVE_AT = 500
+_GATHER_S = 0.25
+"""what changes meanwhile is saved once; whoever waits for history says so by `hurry`"""
 _RETRY_S = 0.5
 log = logging.get("history")
 
@@ -37,6 +39,7 @@ def _upsert(table: str, columns: tuple[str, ...], keys: tuple[str, ...]) -> Any:
 
 _SAVE_INTERACTION = _upsert("interactions", INTERACTION_COLUMNS, ("id",))
 _SAVE_SEGMENT = _upsert("segments", SEGMENT_COLUMNS, ("interaction_id", "n"))
+_INTERACTION, _SEGMENT = itemgetter(*INTERACTION_COLUMNS), itemgetter(*SEGMENT_COLUMNS)
 _SAVE_STATE = _upsert("projection_state", ("name", "seq"), ("name",))
 
 
@@ -52,7 +55,7 @@ class HistoryFollower:
     def __init__(self, engine: Engine, journal: sqlite3.Connection, on_saved: Callable[[int], None]) -> None:
         self._engine, self._on_saved = engine, on_saved
         self._queue: queue.SimpleQueue[list[Entry] | None] = queue.SimpleQueue()
-        self._stop = threading.Event()
+        self._stop, self._hurry = threading.Event(), threading.Event()
         self.error = ""
         self._projection = Projection(self._load)
         with reads(engine).connect() as connection:
@@ -68,24 +71,31 @@ class HistoryFollower:
     def put(self, entries: list[Entry]) -> None:
         self._queue.put(entries)
 
+    def hurry(self) -> None:
+        """Somebody waits for what was committed so far."""
+        self._hurry.set()
+
     def close(self, timeout_s: float = 2.0) -> None:
         self._queue.put(None)
+        self._hurry.set()
         self._thread.join(timeout_s)
         self._stop.set()
 
     def _run(self) -> None:
-        while True:
-            batch = self._queue.get()
-            if batch is None:
-                self._save()
-                return
-            for entry in batch:
+        last = False
+        while not last:
+            batches = [self._queue.get()]
+            if batches[0] is not None:
+                self._hurry.wait(_GATHER_S)
+            self._hurry.clear()
+            while not self._queue.empty():
+                batches.append(self._queue.get())
+            last = None in batches
+            for entry in (entry for batch in batches if batch is not None for entry in batch):
                 self._projection.apply(entry.seq, entry.now_ms, entry.facts, entry.commands)
                 self.seq = entry.seq
-            if not self._queue.empty() and len(self._projection.dirty) < _SAVE_AT:
-                continue
             while not self._save():
-                if self._stop.wait(_RETRY_S):
+                if last or self._stop.wait(_RETRY_S):
                     return
             self._projection.put_away()
             self._on_saved(self.seq)
@@ -99,7 +109,6 @@ class HistoryFollower:
             log.error("history_not_saved", reason=self.error)
             return False
         self.error = ""
-        self._projection.dirty.clear()
         return True
 
     def _load(self, interaction: str) -> Record | None:
@@ -136,11 +145,21 @@ def rebuild(
 def _save(connection: Connection, records: Iterable[Record], seq: int) -> None:
     records = list(records)
     if records:
-        connection.execute(_SAVE_INTERACTION, [record.row for record in records])
-        segments = [segment for record in records for segment in record.segments]
+        _many(connection, _SAVE_INTERACTION, [_INTERACTION(record.row) for record in records])
+        segments = [_SEGMENT(segment) for record in records for segment in record.segments]
         if segments:
-            connection.execute(_SAVE_SEGMENT, segments)
+            _many(connection, _SAVE_SEGMENT, segments)
     connection.execute(_SAVE_STATE, {"name": NAME, "seq": seq})
+
+
+def _many(connection: Connection, statement: Any, rows: list[tuple[Any, ...]]) -> None:
+    """The driver's own `executemany` where it takes values by position: a tenth of the cost of binding
+    every row by name."""
+    compiled = statement.compile(dialect=connection.dialect)
+    if compiled.positional:
+        connection.exec_driver_sql(str(compiled), rows)
+    else:
+        connection.execute(statement, [dict(zip(compiled.params, row, strict=True)) for row in rows])
 
 
 def _open_records(connection: Connection) -> list[Record]:

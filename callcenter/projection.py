@@ -47,7 +47,7 @@ class Record:
 
 
 class Projection:
-    """`load` brings back a record that was put away; `dirty` holds what changed since it was cleared."""
+    """`load` brings back a record that was put away; `dirty` holds what changed since `put_away`."""
 
     def __init__(self, load: Callable[[str], Record | None]) -> None:
         self._load = load
@@ -85,10 +85,11 @@ class Projection:
                     self._agent_moved_on(command["agent"], now_ms)
 
     def put_away(self) -> None:
-        """Forget records that are over; `load` finds them again."""
-        for interaction, record in list(self.records.items()):
+        """What changed is saved: forget of it whatever is over; `load` finds it again."""
+        for interaction, record in self.dirty.items():
             if record.row["ended_at_ms"] is not None and record.open is None:
-                del self.records[interaction]
+                self.records.pop(interaction, None)
+        self.dirty.clear()
 
     def resume(self, records: list[Record]) -> None:
         """Start with the records that were open when an earlier process stopped."""

@@ -6,7 +6,7 @@ clear, found by one or two of their characters and by pinyin.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from pydantic import ValidationInfo, field_validator, model_validator
@@ -172,6 +172,18 @@ class CustomerService:
         index = self._master.blind_index("phone", e164)
         query = select(Customer).join(ContactPoint).where(ContactPoint.index_full == index)
         return list(self._session.exec(query.order_by(col(Customer.id)).distinct()))
+
+    def ids_by_phone(self, numbers: Collection[str]) -> dict[str, list[int]]:
+        """Ids of everybody reached at each of these numbers (E.164), in one statement; numbers that nobody
+        has are left out."""
+        indexes = {self._master.blind_index("phone", number): number for number in numbers}
+        query = select(ContactPoint.index_full, ContactPoint.customer_id).where(
+            col(ContactPoint.index_full).in_(list(indexes))
+        )
+        found: dict[str, list[int]] = {}
+        for index, customer in self._session.exec(query.distinct()):
+            found.setdefault(indexes[index], []).append(customer)
+        return found
 
     def by_phone_ending(self, digits: str) -> list[Customer]:
         """By the last 4, 6 or 8 digits."""

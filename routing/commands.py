@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
+
+_SHAPES: dict[type, tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]] = {}
+"""names and values of each kind's plain map: one call reads all fields"""
+
+
+def _shape(kind: type[Command]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    shape = _SHAPES.get(kind)
+    if shape is None:
+        names = tuple(field.name for field in fields(kind))
+        shape = _SHAPES[kind] = ("k", *names), attrgetter("__class__.__name__", *names)
+    return shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,10 +24,8 @@ class Command:
     """Base of all commands."""
 
     def to_plain(self) -> dict[str, Any]:
-        plain: dict[str, Any] = {"k": type(self).__name__}
-        for field in fields(self):
-            plain[field.name] = getattr(self, field.name)
-        return plain
+        names, values = _shape(type(self))
+        return dict(zip(names, values(self), strict=True))
 
 
 @dataclass(frozen=True, slots=True)

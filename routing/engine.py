@@ -184,6 +184,9 @@ class RoutingEngine:
     def agent_views(self) -> list[Agent]:
         return list(self._t.agents.values())
 
+    def offer_view(self, offer: str) -> Offer | None:
+        return self._t.offers.get(offer)
+
     def offer_views(self) -> list[Offer]:
         return list(self._t.offers.values())
 

@@ -7,6 +7,7 @@ A field added later gets a default, so that old journals still read.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 from routing.policy import Policy
@@ -155,6 +156,8 @@ KINDS: dict[str, type[Fact]] = {
     )
 }
 _NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in KINDS.values()}
+_KEYS = {kind: ("k", *names) for kind, names in _NAMES.items()}
+_VALUES = {kind: attrgetter("__class__.__name__", *names) for kind, names in _NAMES.items()}
 
 
 def to_plain(fact: Fact) -> dict[str, Any]:
@@ -162,10 +165,7 @@ def to_plain(fact: Fact) -> dict[str, Any]:
     if isinstance(fact, PolicyReplaced):
         return {"k": "PolicyReplaced", "policy": fact.policy.to_plain()}
     kind = type(fact)
-    plain: dict[str, Any] = {"k": kind.__name__}
-    for name in _NAMES[kind]:
-        plain[name] = getattr(fact, name)
-    return plain
+    return dict(zip(_KEYS[kind], _VALUES[kind](fact), strict=True))
 
 
 def from_plain(plain: dict[str, Any]) -> Fact:

@@ -118,7 +118,7 @@ class Panel:
         }
 
     def _contact(self, interaction: Interaction) -> Plain:
-        offer = next((o for o in self._host.engine.offer_views() if o.id == interaction.offer), None)
+        offer = self._host.engine.offer_view(interaction.offer)
         seat = self._core.directory.seat(interaction.agent)
         return {
             "id": interaction.id,

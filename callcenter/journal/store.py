@@ -66,7 +66,8 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def pack(value: Any) -> bytes:
-    return bytes(msgpack.packb(value))
+    packed: bytes = msgpack.packb(value)
+    return packed
 
 
 def unpack(blob: bytes) -> Any:

@@ -18,6 +18,8 @@ from typing import Any
 from callcenter.journal import store
 
 _BATCH = 2_000
+_BUSY_ENTRIES, _BUSY_GATHER_S = 4, 0.02
+"""under load, when a commit finds so many entries, the next one waits so long for company"""
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -33,7 +35,8 @@ class Entry:
     acks: tuple[tuple[str, int], ...] = ()
     person_keys: tuple[tuple[str, bytes], ...] = ()
     private: tuple[tuple[str, str, bytes], ...] = ()
-    snapshot: tuple[int, int, int, str, bytes] | None = None
+    snapshot: dict[str, Any] | None = None
+    """the state after this entry, packed here rather than on the core's loop"""
     packed: tuple[bytes, bytes] | None = None
     """facts and commands as they are written, where the host packed them already"""
 
@@ -79,13 +82,16 @@ class JournalWriter:
         return done
 
     def _run(self) -> None:
-        last = False
+        last, busy = False, False
         while not last:
             batch = [self._queue.get()]
+            if busy and batch[0] is not None:
+                self._stop.wait(_BUSY_GATHER_S)
             while len(batch) < _BATCH and not self._queue.empty():
                 batch.append(self._queue.get())
             last = batch[-1] is None or None in batch
             entries = [entry for entry in batch if entry is not None]
+            busy = len(entries) >= _BUSY_ENTRIES
             if entries and self._commit(entries):
                 self._on_committed(entries)
         self._connection.close()
@@ -132,7 +138,8 @@ class JournalWriter:
             connection.executemany("INSERT OR REPLACE INTO private VALUES (?, ?, ?)", private)
         for entry in entries:
             if entry.snapshot is not None:
-                connection.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)", entry.snapshot)
+                row = store.snapshot_row(entry.seq, entry.now_ms, entry.snapshot)
+                connection.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)", row)
                 connection.execute(
                     "DELETE FROM snapshots WHERE seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT 2)"
                 )

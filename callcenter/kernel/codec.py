@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 
@@ -12,16 +13,15 @@ class FactCodec:
     def __init__(self, kinds: tuple[type, ...]) -> None:
         self._kinds = {kind.__name__: kind for kind in kinds}
         self._names = {kind: tuple(field.name for field in fields(kind)) for kind in kinds}
+        self._keys = {kind: ("k", *names) for kind, names in self._names.items()}
+        self._values = {kind: attrgetter("__class__.__name__", *names) for kind, names in self._names.items()}
 
     def knows(self, kind: str) -> bool:
         return kind in self._kinds
 
     def to_plain(self, fact: Any) -> dict[str, Any]:
         kind = type(fact)
-        plain: dict[str, Any] = {"k": kind.__name__}
-        for name in self._names[kind]:
-            plain[name] = getattr(fact, name)
-        return plain
+        return dict(zip(self._keys[kind], self._values[kind](fact), strict=True))
 
     def from_plain(self, plain: dict[str, Any]) -> Any:
         kind = self._kinds[plain["k"]]

@@ -9,7 +9,6 @@ readable.
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import os
 import secrets
@@ -46,6 +45,7 @@ class MasterKey:
         if len(raw) != 32:
             raise ConfigError("master key", f"{len(raw)} bytes", "32 bytes, base64")
         self._raw = raw
+        self._aead = AESGCM(raw)
         self._index_key = HKDF(hashes.SHA256(), 32, None, b"blind index").derive(raw)
 
     @classmethod
@@ -63,7 +63,8 @@ class MasterKey:
         return cls(_decode(str(path), path.read_text().strip()))
 
     def wrap(self, data_key: bytes, person: str) -> bytes:
-        return seal(self._raw, data_key, person.encode())
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return nonce + self._aead.encrypt(nonce, data_key, person.encode())
 
     def unwrap(self, wrapped: bytes, person: str) -> bytes:
         return unseal(self._raw, wrapped, person.encode())
@@ -76,8 +77,7 @@ class MasterKey:
         return unseal(self._raw, sealed, context.encode()).decode()
 
     def blind_index(self, purpose: str, text: str) -> str:
-        digest = hmac.new(self._index_key, f"{purpose}\0{text}".encode(), hashlib.sha256)
-        return digest.hexdigest()[:32]
+        return hmac.digest(self._index_key, f"{purpose}\0{text}".encode(), "sha256").hex()[:32]
 
 
 def _decode(source: str, text: str) -> bytes:

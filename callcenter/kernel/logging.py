@@ -6,10 +6,12 @@ log call cannot reach the disk.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import structlog
@@ -87,8 +89,14 @@ def _no_numbers(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> 
     return event
 
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+_stream: TextIO = sys.stderr
+
+
 def configure(process: str, stream: TextIO | None = None, level: str = "info") -> None:
     """Logs of this process go to `stream` (stderr by default) from now on."""
+    global _stream
+    _stream = stream or sys.stderr
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -100,9 +108,24 @@ def configure(process: str, stream: TextIO | None = None, level: str = "info") -
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(_stream),
     )
     structlog.contextvars.bind_contextvars(process=process)
+
+
+class Lines:
+    """Log lines by the thousand: the same form as all others, but only for ids and codes of ours, which need
+    no looking through."""
+
+    def __init__(self, level: str = "info") -> None:
+        self._level = level
+
+    def write(self, event: str, **ids: str) -> None:
+        """Keys have to be among `ALLOWED`; values are ids or codes, never what a peer said."""
+        line = {**ids, "event": event, **structlog.contextvars.get_contextvars(), "level": self._level}
+        line["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        _stream.write(_ENCODE(line) + "\n")
+        _stream.flush()
 
 
 def get(name: str) -> Any:

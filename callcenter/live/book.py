@@ -4,7 +4,8 @@ journal holds the same book."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any
 
 from callcenter.live import facts as f
@@ -40,12 +41,18 @@ class Interaction:
     """the two unmerged files while a recording runs or waits for its merge"""
 
 
+_NAMES = tuple(one.name for one in fields(Interaction))
+_VALUES = attrgetter(*_NAMES)
+
+
 class Book:
     def __init__(self) -> None:
         self.interactions: dict[str, Interaction] = {}
         self.by_leg: dict[str, str] = {}
         self.by_contact: dict[str, str] = {}
         self.by_offer: dict[str, str] = {}
+        self.by_agent: dict[str, dict[str, None]] = {}
+        """ids in the order they came to the agent"""
         self._apply: dict[type, Callable[[Any], None]] = {
             f.InteractionStarted: self._started,
             f.CustomerMatched: lambda fact: self._set(fact, customer=fact.customer),
@@ -80,7 +87,8 @@ class Book:
 
     def of_agent(self, agent: str) -> list[Interaction]:
         """Ringing, talking or wrapping with this agent; oldest first."""
-        return [i for i in self.interactions.values() if i.agent == agent]
+        found = [self.interactions[interaction] for interaction in self.by_agent.get(agent, ())]
+        return sorted(found, key=lambda interaction: interaction.arrived_at_ms)
 
     def apply_command(self, command: dict[str, Any]) -> None:
         """Of the engine's commands only the end of an agent's wrap-up closes anything."""
@@ -93,21 +101,30 @@ class Book:
         found = self.interactions.get(interaction)
         if found is None or found.state != WRAPPING:
             return
-        found.agent = ""
+        self._seat(found, "")
         if not found.recording:
             self._drop(found)
 
     def snapshot(self) -> list[dict[str, Any]]:
-        return [asdict(interaction) for interaction in self.interactions.values()]
+        return [
+            {
+                **dict(zip(_NAMES, _VALUES(interaction), strict=True)),
+                "path": list(interaction.path),
+                "recording": list(interaction.recording),
+            }
+            for interaction in self.interactions.values()
+        ]
 
     def clear(self) -> None:
-        for table in (self.interactions, self.by_leg, self.by_contact, self.by_offer):
+        for table in (self.interactions, self.by_leg, self.by_contact, self.by_offer, self.by_agent):
             table.clear()
 
     def restore(self, rows: list[dict[str, Any]]) -> None:
         for row in rows:
             interaction = Interaction(**row)
             self.interactions[interaction.id] = interaction
+            if interaction.agent:
+                self.by_agent.setdefault(interaction.agent, {})[interaction.id] = None
             if interaction.state == WRAPPING:
                 continue
             for leg in (interaction.leg, interaction.agent_leg):
@@ -166,7 +183,8 @@ class Book:
         if interaction is not None:
             self._forget_offer(interaction)
             interaction.state, interaction.offer = RINGING, fact.offer
-            interaction.agent, interaction.agent_leg = fact.agent, fact.leg
+            self._seat(interaction, fact.agent)
+            interaction.agent_leg = fact.leg
             self.by_offer[fact.offer] = interaction.id
             if fact.leg:
                 self.by_leg[fact.leg] = interaction.id
@@ -180,7 +198,8 @@ class Book:
     def _answered(self, fact: f.InteractionAnswered) -> None:
         interaction = self.interactions.get(fact.interaction)
         if interaction is not None:
-            interaction.state, interaction.agent, interaction.agent_leg = TALKING, fact.agent, fact.leg
+            self._seat(interaction, fact.agent)
+            interaction.state, interaction.agent_leg = TALKING, fact.leg
             interaction.offer = fact.offer
             interaction.answered_at_ms = interaction.answered_at_ms or fact.occurred_at_ms
             self.by_leg[fact.leg] = interaction.id
@@ -215,7 +234,22 @@ class Book:
         self.by_offer.pop(interaction.offer, None)
         if interaction.agent_leg != interaction.leg:
             self.by_leg.pop(interaction.agent_leg, None)
-        interaction.offer = interaction.agent = interaction.agent_leg = ""
+        self._seat(interaction, "")
+        interaction.offer = interaction.agent_leg = ""
+
+    def _seat(self, interaction: Interaction, agent: str) -> None:
+        """Whose it is now; "" for nobody's."""
+        if interaction.agent == agent:
+            return
+        theirs = self.by_agent.get(interaction.agent)
+        if theirs is not None:
+            theirs.pop(interaction.id, None)
+            if not theirs:
+                del self.by_agent[interaction.agent]
+        interaction.agent = agent
+        if agent:
+            self.by_agent.setdefault(agent, {})[interaction.id] = None
 
     def _drop(self, interaction: Interaction) -> None:
+        self._seat(interaction, "")
         del self.interactions[interaction.id]

@@ -44,7 +44,7 @@ class Lookups(Protocol):
 class FlowEnds(Protocol):
     """What a flow hands over to."""
 
-    def enqueue(self, interaction: Interaction, queue: str) -> None: ...
+    def enqueue(self, interaction: Interaction, queue: str, *before: AnyFact) -> None: ...
 
     def finish(self, interaction: Interaction, outcome: str) -> None: ...
 
@@ -174,7 +174,11 @@ class FlowRunner:
 
     def _perform(self, run: _Run, step: iv.Step, playing: str = "") -> None:
         run.turn += 1
-        self._note(run, step.passed)
+        moved = self._moved(run, step.passed)
+        if len(step.verbs) == 1 and isinstance(step.verbs[0], iv.Enqueue):
+            self._ends.enqueue(run.interaction, step.verbs[0].queue, moved)
+            return
+        self._host.submit(moved)
         for verb in step.verbs:
             if isinstance(verb, iv.Speak):
                 self._speak(run, verb, playing)
@@ -188,7 +192,7 @@ class FlowRunner:
                 self.stop(run.interaction.id)
                 self._ends.finish(run.interaction, verb.outcome)
 
-    def _note(self, run: _Run, passed: tuple[str, ...]) -> None:
+    def _moved(self, run: _Run, passed: tuple[str, ...]) -> FlowMoved:
         interaction, state = run.interaction, run.state
         text = json.dumps(state.variables, ensure_ascii=False, sort_keys=True)
         vars_ref = ""
@@ -198,9 +202,7 @@ class FlowRunner:
                 self._host.private.get(interaction.party_ref) or interaction.id
             )
             vars_ref = self._host.private.put(person, f"{interaction.id}.vars", text)
-        self._host.submit(
-            FlowMoved(interaction.id, run.name, state.node, state.language, state.tries, vars_ref, passed)
-        )
+        return FlowMoved(interaction.id, run.name, state.node, state.language, state.tries, vars_ref, passed)
 
     def _speak(self, run: _Run, verb: iv.Speak, playing: str) -> None:
         run.speaking_to_the_end = verb.await_end

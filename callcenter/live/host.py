@@ -28,6 +28,7 @@ from routing import Activation, Command, Policy, RoutingEngine
 from routing import facts as routing_facts
 
 log = logging.get("host")
+_NOTHING = store.pack([])
 Ack = tuple[str, int]
 AnyFact = Any
 """a routing fact or a live fact"""
@@ -75,6 +76,7 @@ class Host:
         self._pending: deque[_Submission] = deque()
         self._running = False
         self._timer: Handle | None = None
+        self._armed_ms = 0
         self._waiting_commit: deque[tuple[int, Callable[[], None]]] = deque()
         self._unsaved: deque[tuple[int, Pending]] = deque()
         self.listeners: list[Callable[[Sequence[AnyFact], Sequence[Command]], None]] = []
@@ -117,7 +119,7 @@ class Host:
             self._restore(snapshot)
             recovered.from_snapshot = True
         for row in rows:
-            live, routing = _split([_fact(plain) for plain in row.facts])
+            live, routing, _plain = _split([_fact(plain) for plain in row.facts])
             for fact in live:
                 self.book.apply(fact)
             completion = self.engine.activate(Activation(row.seq, row.now_ms, tuple(routing)))
@@ -155,9 +157,8 @@ class Host:
     def _activate(self, submission: _Submission) -> None:
         started = time.perf_counter()
         now_ms = self.clock.now_ms()
-        facts = [_plain(fact) for fact in submission.facts]
+        live, routing, facts = _split(submission.facts)
         packed = store.pack(facts)  # what cannot be written is refused before anything changes
-        live, routing = _split(submission.facts)
         for fact in live:
             self.book.apply(fact)
         completion = self.engine.activate(Activation(self.engine.seq + 1, now_ms, tuple(routing)))
@@ -182,8 +183,8 @@ class Host:
                 self.take_acks(),
                 tuple(pending.person_keys),
                 tuple(pending.private),
-                self._snapshot(completion.seq, now_ms),
-                (packed, store.pack(commands)),
+                self._snapshot(completion.seq),
+                (packed, store.pack(commands) if commands else _NOTHING),
             )
         )
 
@@ -196,34 +197,51 @@ class Host:
                 self.listener_errors += 1
                 log.exception("listener_failed", seq=self.engine.seq)
 
-    def _snapshot(self, seq: int, now_ms: int) -> tuple[int, int, int, str, bytes] | None:
+    def _snapshot(self, seq: int) -> dict[str, Any] | None:
         if seq % self._snapshot_every:
             return None
-        state = {
+        return {
             "seq": seq,
             "policy": self.engine.policy.to_plain(),
             "engine": self.engine.snapshot(),
             "book": self.book.snapshot(),
         }
-        return store.snapshot_row(seq, now_ms, state)
 
     def _arm(self) -> None:
+        """One timer. One that is set for earlier looks again when it is due; only a nearer deadline needs
+        another."""
+        deadline_ms = self.engine.next_deadline_ms
+        if deadline_ms is None or (self._timer is not None and self._armed_ms <= deadline_ms):
+            return
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        self._armed_ms = deadline_ms
+        self._timer = self._scheduler.after(max(0, deadline_ms - self.clock.now_ms()) + 1, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
         deadline_ms = self.engine.next_deadline_ms
-        if deadline_ms is not None:
-            self._timer = self._scheduler.after(max(0, deadline_ms - self.clock.now_ms()) + 1, self.submit)
+        if deadline_ms is not None and deadline_ms <= self.clock.now_ms():
+            self.submit()
+        else:
+            self._arm()
 
 
-def _split(facts: Sequence[AnyFact]) -> tuple[list[AnyFact], list[routing_facts.Fact]]:
-    live = [fact for fact in facts if not isinstance(fact, routing_facts.Fact)]
-    routing = [fact for fact in facts if isinstance(fact, routing_facts.Fact)]
-    return live, routing
-
-
-def _plain(fact: AnyFact) -> dict[str, Any]:
-    return routing_facts.to_plain(fact) if isinstance(fact, routing_facts.Fact) else CODEC.to_plain(fact)
+def _split(
+    facts: Sequence[AnyFact],
+) -> tuple[list[AnyFact], list[routing_facts.Fact], list[dict[str, Any]]]:
+    """Live facts, routing facts, and all of them plain, each in order."""
+    live: list[AnyFact] = []
+    routing: list[routing_facts.Fact] = []
+    plain: list[dict[str, Any]] = []
+    for fact in facts:
+        if isinstance(fact, routing_facts.Fact):
+            routing.append(fact)
+            plain.append(routing_facts.to_plain(fact))
+        else:
+            live.append(fact)
+            plain.append(CODEC.to_plain(fact))
+    return live, routing, plain
 
 
 def _fact(plain: dict[str, Any]) -> AnyFact:

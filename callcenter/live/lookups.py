@@ -20,6 +20,8 @@ from crm_core.db import reads, session
 from crm_core.sales_agents import SalesAgentService
 
 log = logging.get("lookups")
+_GATHER_S = 0.05
+"""callers of this time are looked up together"""
 Result = Mapping[str, Any]
 
 
@@ -30,6 +32,7 @@ class CrmLookups:
         self._host, self._engine, self._master = host, engine, master
         self._hours, self._executor = hours, executor
         self._tasks: set[asyncio.Task[None]] = set()
+        self._callers: dict[str, str] = {}
         self.failed = 0
 
     def ask(
@@ -53,11 +56,18 @@ class CrmLookups:
     def recognise(self, interaction: str, caller: str) -> None:
         """Attach the one customer reached at this number; of several nobody is guessed."""
 
-        def matched(result: Result | None) -> None:
-            if result and result.get("id"):
-                self._host.submit(CustomerMatched(interaction, result["id"]))
+        self._callers[interaction] = caller
+        if len(self._callers) == 1:
+            asyncio.get_running_loop().call_later(_GATHER_S, self._recognise_gathered)
 
-        self._start(lambda: self._customer(caller), matched)
+    def _recognise_gathered(self) -> None:
+        callers, self._callers = self._callers, {}
+
+        def matched(found: Result | None) -> None:
+            for interaction, customer in (found or {}).items():
+                self._host.submit(CustomerMatched(interaction, customer))
+
+        self._start(lambda: self._customers(callers), matched)
 
     def _start(self, work: Callable[[], Result], answer: Callable[[Result | None], None]) -> None:
         async def run() -> None:
@@ -72,6 +82,12 @@ class CrmLookups:
         task = asyncio.get_running_loop().create_task(run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _customers(self, callers: Mapping[str, str]) -> Result:
+        """The one customer reached at each of these numbers, by interaction; of several nobody is guessed."""
+        with session(reads(self._engine)) as records:
+            found = CustomerService(records, self._master).ids_by_phone(set(callers.values()))
+        return {i: found[caller][0] for i, caller in callers.items() if len(found.get(caller, ())) == 1}
 
     def _customer(self, caller: str) -> Result:
         if not caller:

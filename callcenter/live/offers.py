@@ -165,7 +165,7 @@ class Offers:
         self._host.submit(f.AgentDialled(interaction.id, interaction.contact, offer, agent, leg, at_ms))
         outside = seat is not None and seat.device.startswith("tel:")
         caller_id = self._seats.caller_id(interaction.queue)
-        view = next((view for view in self._host.engine.offer_views() if view.id == offer), None)
+        view = self._host.engine.offer_view(offer)
         left_ms = view.expires_at_ms - at_ms if view else 20_000
         self._voice.command(
             interaction.worker,

@@ -9,7 +9,7 @@ from callcenter.live import facts as f
 from callcenter.live.host import AnyFact
 from routing import Command, RejectFact
 
-log = logging.get("interactions")
+log, lines = logging.get("interactions"), logging.Lines()
 _TOLD = {
     f.InteractionStarted: ("interaction_started", ("leg",)),
     f.InteractionQueued: ("interaction_queued", ("contact", "queue")),
@@ -28,7 +28,7 @@ def tell(facts: Sequence[AnyFact], commands: Sequence[Command]) -> None:
         told = _TOLD.get(type(fact))
         if told is not None:
             event, names = told
-            log.info(event, interaction=fact.interaction, **{name: getattr(fact, name) for name in names})
+            lines.write(event, interaction=fact.interaction, **{name: getattr(fact, name) for name in names})
     for command in commands:
         if isinstance(command, RejectFact):
             log.info("fact_rejected", kind=command.kind, key=command.subject, reason=command.reason)

@@ -174,21 +174,23 @@ class VoiceDesk:
     def _ended(self, _boot: str, fact: dict[str, Any]) -> None:
         leg, at_ms = fact["leg"], self._when(fact)
         interaction = self._host.book.of_leg(leg)
-        self._note_leg(fact, at_ms)
-        if interaction is None:
+        closed = self._leg_closed(fact, at_ms)
+        if interaction is not None and leg == interaction.leg:
+            self._caller_gone(interaction, fact, at_ms, closed)
             return
-        if leg == interaction.leg:
-            self._caller_gone(interaction, fact, at_ms)
-        elif leg == interaction.agent_leg:
+        if closed:
+            self._host.submit(*closed)
+        if interaction is not None and leg == interaction.agent_leg:
             self._offers.leg_ended(interaction, fact, at_ms)
 
-    def _note_leg(self, fact: dict[str, Any], at_ms: int) -> None:
+    def _leg_closed(self, fact: dict[str, Any], at_ms: int) -> tuple[AnyFact, ...]:
+        """The leg's end for the records; nothing for a leg that never was an interaction's."""
         tag = fact.get("tag") or {}
         if "interaction" not in tag:
-            return
+            return ()
         cause = fact["why"] or reason_code(fact["reason"]) or "normal"
         stats = fact.get("stats") or {}
-        self._host.submit(
+        return (
             f.LegClosed(
                 tag["interaction"],
                 fact["leg"],
@@ -198,15 +200,17 @@ class VoiceDesk:
                 fact["by"],
                 at_ms,
                 **stats,
-            )
+            ),
         )
 
-    def _caller_gone(self, interaction: Interaction, fact: dict[str, Any], at_ms: int) -> None:
+    def _caller_gone(
+        self, interaction: Interaction, fact: dict[str, Any], at_ms: int, closed: tuple[AnyFact, ...]
+    ) -> None:
         if self.flows is not None:
             self.flows.stop(interaction.id)
         cause = fact["why"] or ("lost" if fact["lost"] else "normal")
         by = "caller" if fact["by"] == "remote" else "system"
-        self._host.submit(*ending(interaction, cause, by, at_ms))
+        self._host.submit(*closed, *ending(interaction, cause, by, at_ms))
 
     def _recording(self, _boot: str, fact: dict[str, Any]) -> None:
         self._host.submit(
@@ -226,13 +230,15 @@ class VoiceDesk:
 
     # --- what flows hand over --------------------------------------------------------------------
 
-    def enqueue(self, interaction: Interaction, queue: str) -> None:
+    def enqueue(self, interaction: Interaction, queue: str, *before: AnyFact) -> None:
+        """`before`: what led there, in the same activation."""
         contact, at_ms = self._ids.next("c"), self._host.clock.now_ms()
         credit_ms = self._favours.credit_ms(interaction)
         if credit_ms:
             self._count("put_first")
         self.comfort(interaction, queue)
         self._host.submit(
+            *before,
             f.InteractionQueued(interaction.id, contact, queue, at_ms),
             rf.ContactArrived(contact, queue, at_ms, credit_ms),
         )

@@ -23,6 +23,7 @@ class IncomingCall:
     """who brought it, as the edge says: trunk:<name>, phone:<user>, stranger; "" without an edge"""
 
 
+_HEAD_END, _LINE_END, _FOLD = re.compile(r"\r?\n\r?\n"), re.compile(r"\r?\n"), re.compile(r"\r?\n[ \t]+")
 _ORIGIN = re.compile(r"<[^<>]*;cc-from=((?:trunk:|phone:)[A-Za-z0-9_.\-]{1,64}|stranger)>")
 
 
@@ -30,8 +31,8 @@ def parse_invite(message: str, region: str = "CN", behind_edge: bool = False) ->
     """Read an INVITE as received. The caller's number is what From claims; an asserted identity (RFC 3325)
     is believed of trunks only, and who is a trunk is believed of our edge only: its own Record-Route is the
     topmost one of whatever came through it."""
-    head = re.split(r"\r?\n\r?\n", message, maxsplit=1)[0]
-    lines = re.split(r"\r?\n", re.sub(r"\r?\n[ \t]+", " ", head))
+    head = _HEAD_END.split(message, maxsplit=1)[0]
+    lines = _LINE_END.split(_FOLD.sub(" ", head))
     parts = lines[0].split(" ")
     called = user_of(parts[1]) if len(parts) > 1 else ""
     headers: dict[str, str] = {}

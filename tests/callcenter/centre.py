@@ -81,7 +81,8 @@ class MemoryJournal:
         many("INSERT OR IGNORE INTO person_keys VALUES (?, ?)", entry.person_keys)
         many("INSERT OR REPLACE INTO private VALUES (?, ?, ?)", entry.private)
         if entry.snapshot is not None:
-            execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)", entry.snapshot)
+            row = store.snapshot_row(entry.seq, entry.now_ms, entry.snapshot)
+            execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)", row)
         self.entries.append(entry)
         self.to_tell.append(entry)
 

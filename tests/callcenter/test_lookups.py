@@ -44,7 +44,8 @@ class Desk:
     def recognise(self, interaction: Interaction, e164: str) -> None:
         async def scene() -> None:
             self.lookups.recognise(interaction.id, e164)
-            await asyncio.gather(*self.lookups._tasks)
+            while self.lookups._callers or self.lookups._tasks:
+                await asyncio.sleep(0.005)
 
         asyncio.run(scene())
 

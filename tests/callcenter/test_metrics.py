@@ -47,6 +47,13 @@ class Gauge:
             writer=SimpleNamespace(health=WriterHealth(), backlog=4),
             speech=SimpleNamespace(missing=2),
             pool=SimpleNamespace(statuses=lambda: statuses),
+            edge=SimpleNamespace(
+                status={
+                    "counts": {"calls_in": 3, "refused_full": 1},
+                    "registered": 2,
+                    "trunks": [{"name": "carrier-a", "up": True}],
+                }
+            ),
             clock=self.centre.clock,
         )
         self.core.metrics = self.metrics = Metrics(self.core)

@@ -68,7 +68,7 @@ def test_both_sides_are_merged_and_only_then_removed(desk: Desk) -> None:
         desk.centre.journal.stuck = True
         desk.merger.stopped(desk.interaction.id, caller, agent)
         async with asyncio.timeout(20):
-            while not (desk.folder / "i1-1-5.wav").exists() or desk.merger._tasks:
+            while not (desk.folder / "i1-1-5.wav").exists() or desk.merger._jobs:
                 await asyncio.sleep(0.005)
         assert Path(caller).exists(), "the fact is not committed yet"
         desk.centre.journal.flush()
@@ -141,7 +141,7 @@ def test_after_a_start_what_is_left_over_is_picked_up(desk: Desk) -> None:
         caller, agent = desk.record("i1-1-5")
         desk.interaction.recording = [caller, agent]
         desk.merger.pick_up(True)
-        assert desk.merger._tasks == {}, "it is still being recorded"
+        assert desk.merger._jobs == {}, "it is still being recorded"
         desk.interaction.state = "wrapping"
         desk.merger.pick_up(True)
         await desk.until("RecordingSaved")

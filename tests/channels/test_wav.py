@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from channels.voice.merge import answer
+from channels.voice.merge import answer, answers
 from channels.voice.wav import HEADER_BYTES, duration_ms, merge, repair
 
 
@@ -195,8 +195,10 @@ def test_an_older_target_stays_until_the_new_one_is_whole(tmp_path: Path) -> Non
 
 def test_a_job_a_line_an_answer_a_line(tmp_path: Path) -> None:
     a, b = write(tmp_path / "a.wav", [1] * 800), write(tmp_path / "b.wav", [2] * 1600)
-    job = json.dumps([str(a), str(b), str(tmp_path / "both.wav")])
-    assert answer(job) == {"ms": 200}
+    job = [str(a), str(b), str(tmp_path / "both.wav")]
+    missing = [str(tmp_path / "none.wav"), str(b), str(tmp_path / "none.wav")]
+    found = answers(json.dumps([missing, job]))
+    assert (found[1], "error" in found[0]) == ({"ms": 200}, True)
     assert duration_ms(tmp_path / "both.wav") == 200
 
 
@@ -204,24 +206,23 @@ def test_a_job_a_line_an_answer_a_line(tmp_path: Path) -> None:
     "line", ["", "\n", "no json", "[]", '["a", "b"]', "5", "null", '{"a": 1}', "[1, 2, 3]", '["", "", ""]']
 )
 def test_a_job_that_is_none_is_answered_with_an_error(line: str) -> None:
-    assert answer(line)["error"]
+    assert all(one["error"] for one in answers(line))
+    assert all(one["error"] for one in answers(f"[{line or 0}]"))
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    error = answer(
-        json.dumps([str(tmp_path / "a.wav"), str(tmp_path / "b.wav"), str(tmp_path / "both.wav")])
-    )["error"]
+    error = answer([str(tmp_path / "a.wav"), str(tmp_path / "b.wav"), str(tmp_path / "both.wav")])["error"]
     assert "FileNotFoundError" in str(error)
 
 
 def test_the_helper_ends_with_its_input(tmp_path: Path) -> None:
     a, b = write(tmp_path / "a.wav", [1] * 800), write(tmp_path / "b.wav", [2] * 1600)
-    jobs = [json.dumps([str(a), str(b), str(tmp_path / f"{n}.wav")]) for n in range(3)]
+    jobs = [json.dumps([[str(a), str(b), str(tmp_path / f"{n}.wav")]]) for n in range(3)]
     done = subprocess.run(
         [sys.executable, "-m", "channels.voice.merge"], input="\n".join([*jobs, "nonsense"]), capture_output=True,
         text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
-    assert answers[:3] == [{"ms": 200}] * 3
-    assert "error" in answers[3]
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert said[:3] == [[{"ms": 200}]] * 3
+    assert "error" in said[3][0]
