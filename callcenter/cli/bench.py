@@ -1,4 +1,4 @@
-"""`callcenter bench routing|rebuild|all [--json]`: figures of this machine; never part of the tests."""
+"""`callcenter bench routing|rebuild|voice|all [--json]`: figures of this machine; never part of the tests."""
 
 from __future__ import annotations
 
@@ -88,16 +88,34 @@ def _synthetic(calls: int) -> Any:
             yield seq, 1, at, store.pack(facts), commands
 
 
+_CHECKOUT = Path(__file__).parents[2]
+
+
+def voice(only: list[str]) -> dict[str, Any]:
+    """The voice plane under load; scenarios and far end lie in the checkout beside the tests."""
+    if not (_CHECKOUT / "tests" / "benchmarks" / "voice.py").is_file():
+        raise SystemExit("bench voice runs from a checkout: its scenarios are in tests/benchmarks")
+    sys.path.insert(0, str(_CHECKOUT))
+    from tests.benchmarks import voice as benchmark
+
+    return benchmark.run(only, _told)
+
+
+def _told(name: str) -> None:
+    sys.stderr.write(f"{name} …\n")
+
+
 BENCHES: dict[str, Callable[[], dict[str, Any]]] = {"routing": routing, "rebuild": rebuild}
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="callcenter bench", description="figures of this machine")
-    parser.add_argument("what", choices=[*BENCHES, "all"])
+    parser.add_argument("what", choices=[*BENCHES, "voice", "all"])
+    parser.add_argument("only", nargs="*", help="of voice: only these figures")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
-    names = list(BENCHES) if options.what == "all" else [options.what]
-    found = {name: BENCHES[name]() for name in names}
+    names = [*BENCHES, "voice"] if options.what == "all" else [options.what]
+    found = {name: voice(options.only) if name == "voice" else BENCHES[name]() for name in names}
     if options.json:
         sys.stdout.write(
             json.dumps({"machine": platform.platform(), "python": platform.python_version(), **found})
