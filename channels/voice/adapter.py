@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from callcenter.kernel import logging
 from channels.base import VoiceEvents
+from channels.voice.pace import EventPace
 from channels.voice.protocol import MAX_FRAME, PROTOCOL, FrameError, Message, pack, unpack
 
 LOOK_EVERY_S = 0.1
@@ -24,25 +25,10 @@ STATUS_EVERY_S = 1.0
 BUSY_MESSAGES_S = 500
 """messages a second of one worker from which on its link rests between reads"""
 REST_S = 0.008
-_WINDOW_S = 0.2
 _RETRIES = 3
 _RETRY_S = 0.05
 log = logging.get("voice")
 reactor: Any = _reactor
-
-
-class Pace:
-    """Whether messages come so fast that resting between reads pays."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._since_s, self._busy = 0.0, False
-
-    def rests(self, now_s: float) -> bool:
-        if now_s - self._since_s >= _WINDOW_S:
-            self._busy = self.count > BUSY_MESSAGES_S * (now_s - self._since_s)
-            self._since_s, self.count = now_s, 0
-        return self._busy
 
 
 class WorkerLink(Int32StringReceiver):
@@ -58,7 +44,7 @@ class WorkerLink(Int32StringReceiver):
         self.retries = retries
         self.held: list[Message] = []
         self._corked: list[bytes] | None = None
-        self._pace = Pace()
+        self._pace = EventPace(BUSY_MESSAGES_S)
 
     def connectionMade(self) -> None:
         self.send({"t": "hello", "role": "core", "epoch": self.pool.epoch, "proto": PROTOCOL})

@@ -44,6 +44,7 @@ class Centre:
     shape: Shape
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="bench-")))
     process: subprocess.Popen[bytes] | None = None
+    phones: list[Phones] = field(default_factory=list)
 
     def __enter__(self) -> Centre:
         self._configure()
@@ -61,6 +62,8 @@ class Centre:
 
     def __exit__(self, *_error: object) -> None:
         assert self.process is not None
+        for phones in self.phones:
+            phones.stop()
         self.process.terminate()
         self.process.wait(10)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -169,6 +172,7 @@ class Phones:
         command += ["-nostdin", "-skip_rlimit", "-fd", "1", "-trace_stat", "-stf", "stat.csv", *words]
         out = (self.folder / "screen.txt").open("wb")
         self.process = subprocess.Popen(command, cwd=self.folder, stdout=out, stderr=out)
+        centre.phones.append(self)
 
     def wait(self, timeout_s: float) -> dict[str, int]:
         """{"good": …, "failed": …} when all calls are over."""

@@ -176,6 +176,11 @@ cd -- "$work/pj"
 # A datagram nobody reads yet (RTP ahead of the answer) would put the media thread, and with it
 # the sound of every call, to sleep for the whole poll timeout, 500 ms. Upstream mended it later.
 sed -i 's/pj_thread_sleep(msec);/pj_thread_sleep(msec < 2 ? msec : 2);/' pjlib/src/pj/ioqueue_epoll.c
+# Of the C++ layer's callbacks only those that the worker listens to cross into Python, and of transaction
+# events only those of requests inside a call: each crossing copies whole messages and takes the interpreter.
+perl -0pi -e 's/\n    ua_cfg\.cb\.(?:on_call_sdp_created|on_stream_precreate|on_stream_created2|on_call_media_transport_state|on_create_media_transport|on_call_media_event|on_call_rx_offer|on_call_rx_reinvite|on_call_tx_offer|on_call_redirected|on_call_replaced)\s*=\s*&Endpoint::\w+;//g;
+    s/(void Endpoint::on_call_tsx_state\([^{]*\{)/$1\n    if (tsx->method.id == PJSIP_INVITE_METHOD || tsx->method.id == PJSIP_ACK_METHOD ||\n\te->body.tsx_state.type == PJSIP_EVENT_TX_MSG) return;/;
+    s/(OnCallStateParam prm;\s*)prm\.e\.fromPj\(\*e\);/$1prm.e.pjEvent = (void*)e;/' pjsip/src/pjsua2/endpoint.cpp
 version=$(sed -nE 's/^export PJ_VERSION_(MAJOR|MINOR|REV) *:= *([0-9]+).*/\2/p' version.mak | paste -sd.)
 
 # --- pjproject's libraries -------------------------------------------------------------------

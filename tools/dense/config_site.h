@@ -17,6 +17,7 @@
 /* Messages and sockets. */
 #define PJSIP_MAX_PKT_LEN               8000
 #define PJSIP_MAX_URL_SIZE              512
+#define PJSIP_DONT_SWITCH_TO_TCP        1 /* towards the edge every message goes by UDP, however long */
 #define PJSIP_UDP_SO_SNDBUF_SIZE        (4*1024*1024)
 #define PJSIP_UDP_SO_RCVBUF_SIZE        (4*1024*1024)
 #define PJ_HAS_IPV6                     1
@@ -29,8 +30,12 @@
 #define PJMEDIA_CONF_USE_AGC            0
 #define PJMEDIA_HAS_ALAW_ULAW_TABLE     1
 #define PJMEDIA_HAS_RTCP_XR             0
+/* Audio comes from where the SDP says or, behind a NAT, from whoever sends first; once a source is known
+ * nobody else is let in, however long they try. */
+#define PJMEDIA_RTP_NAT_PROBATION_CNT   0x7fffffff
+#define PJMEDIA_RTCP_NAT_PROBATION_CNT  0x7fffffff
 
 /* No debug checks; a malformed message must never abort the process (see also -DNDEBUG). */
 #define PJ_DEBUG                        0
 #define PJ_OS_HAS_CHECK_STACK           0
-#define PJ_LOG_MAX_LEVEL                5
+#define PJ_LOG_MAX_LEVEL                2

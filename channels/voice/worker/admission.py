@@ -19,6 +19,8 @@ class Admission:
     dialled: dict[str, str | None] = field(default_factory=dict)
     """outbound leg -> the caller whose reservation it uses, or None"""
     refused: int = 0
+    _ringing: dict[str, int] = field(default_factory=dict)
+    """admitted caller -> legs dialled for it; its reservation is free while there are none"""
 
     @property
     def used(self) -> int:
@@ -27,8 +29,7 @@ class Admission:
     @property
     def reserved(self) -> int:
         """Legs held free for agents of admitted callers."""
-        served = {caller for caller in self.dialled.values() if caller in self.callers}
-        return len(self.callers) - len(served)
+        return len(self.callers) - len(self._ringing)
 
     @property
     def free(self) -> int:
@@ -43,15 +44,22 @@ class Admission:
 
     def admit_dial(self, leg: str, for_caller: str | None) -> bool:
         """A leg dialled for a caller that holds a reservation always fits; any other needs a free one."""
-        covered = for_caller in self.callers and for_caller not in self.dialled.values()
+        covered = for_caller in self.callers and for_caller not in self._ringing
         if not covered and self.free < 1:
             return False
         self.dialled[leg] = for_caller
+        if for_caller is not None and for_caller in self.callers:
+            self._ringing[for_caller] = self._ringing.get(for_caller, 0) + 1
         return True
 
     def release(self, leg: str) -> None:
         self.callers.discard(leg)
-        self.dialled.pop(leg, None)
+        self._ringing.pop(leg, None)
+        caller = self.dialled.pop(leg, None)
+        if caller is not None and caller in self._ringing:
+            self._ringing[caller] -= 1
+            if not self._ringing[caller]:
+                del self._ringing[caller]
 
 
 OVERLOAD_MS = 400

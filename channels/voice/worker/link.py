@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import select
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -61,6 +62,8 @@ class Link:
         self._listener.listen(8)
         self._listener.setblocking(False)
         self._peers: list[_Peer] = []
+        self._waits = select.epoll()
+        self._waits.register(self._listener, select.EPOLLIN)
         self._core: _Peer | None = None
         self.epoch = 0
         self._n = 0
@@ -86,19 +89,41 @@ class Link:
         if self._core is not None:
             self._core.send(message)
 
+    def wait_also_for(self, descriptor: int) -> None:
+        """`wait` returns when this one is readable, too."""
+        self._waits.register(descriptor, select.EPOLLIN)
+
+    def wait(self, timeout_s: float) -> None:
+        """Until somebody says something, or time is up."""
+        self._waits.poll(timeout_s)
+
     def pump(self) -> None:
         """Accept, read, act, write; never blocks."""
+        for descriptor, _ in self._waits.poll(0):
+            if descriptor == self._listener.fileno():
+                self._accept()
+            else:
+                for peer in self._peers:
+                    if peer.sock.fileno() == descriptor:
+                        self._guarded(peer, self._read)
+                        break
+        for peer in list(self._peers):
+            if peer.outbox:
+                self._guarded(peer, _Peer.flush)
+
+    def _accept(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while True:
                 sock, _ = self._listener.accept()
                 sock.setblocking(False)
                 self._peers.append(_Peer(sock))
-        for peer in list(self._peers):
-            try:
-                self._read(peer)
-                peer.flush()
-            except (OSError, ValueError, LookupError, TypeError):
-                self._drop(peer)  # gone, or speaks no protocol of ours
+                self._waits.register(sock, select.EPOLLIN)
+
+    def _guarded(self, peer: _Peer, action: Callable[[_Peer], None]) -> None:
+        try:
+            action(peer)
+        except (OSError, ValueError, LookupError, TypeError):
+            self._drop(peer)  # gone, or speaks no protocol of ours
 
     def close(self) -> None:
         for peer in list(self._peers):
@@ -106,6 +131,7 @@ class Link:
                 peer.flush()
             peer.sock.close()
         self._listener.close()
+        self._waits.close()
         self.path.unlink(missing_ok=True)
 
     def _read(self, peer: _Peer) -> None:

@@ -61,6 +61,8 @@ class Sip:
         self.capacity = leg_capacity(library.legs(self.pj), config)
         self.events: deque[Event] = deque()
         self.malformed = 0
+        self._answers: dict[int, Any] = {}
+        """parameters of plain answers, by code"""
         self.calls: dict[str, Any] = {}
         """leg id -> the library's call object, alive until DISCONNECTED was handled"""
         self._classes = _make_classes(self)
@@ -70,8 +72,9 @@ class Sip:
         self.account = self._open_account("callcenter")
         self.silence = self._start_silence()
 
-    def poll(self, timeout_ms: int) -> None:
-        self._endpoint.libHandleEvents(timeout_ms)
+    def poll(self, timeout_ms: int) -> bool:
+        """Let the library work; whether there was any."""
+        return bool(self._endpoint.libHandleEvents(timeout_ms) > 0)
 
     def adopt_incoming(self, leg: str, pj_call_id: int) -> None:
         self.calls[leg] = self._classes.Call(self.account, pj_call_id, leg)
@@ -98,9 +101,13 @@ class Sip:
         return self._accounts.get(caller_id, self.account)
 
     def respond(self, leg: str, code: int, headers: dict[str, str] | None = None) -> None:
-        prm = self.pj.CallOpParam(True)
-        prm.statusCode = code
-        _put_headers(self.pj, prm, headers or {})
+        prm = self._answers.get(code) if not headers else None
+        if prm is None:
+            prm = self.pj.CallOpParam(True)
+            prm.statusCode = code
+            _put_headers(self.pj, prm, headers or {})
+            if not headers:
+                self._answers[code] = prm
         self.calls[leg].answer(prm)
 
     def hang_up(self, leg: str, code: int, headers: dict[str, str] | None = None) -> None:
@@ -130,7 +137,11 @@ class Sip:
     def stats(self, leg: str) -> dict[str, Any] | None:
         """Quality figures so far; None where there is no audio."""
         call = self.calls.get(leg)
-        return None if call is None else _stats(call, 0)
+        if call is None:
+            return None
+        call.stats = _stats(call, 0)
+        found: dict[str, Any] | None = call.stats
+        return found
 
     def forget(self, leg: str) -> None:
         """Destroy the object of a call that never came to be."""
@@ -143,7 +154,11 @@ class Sip:
         pj = self.pj
         _native(pj).pj_log_set_level(1)
         endpoint = pj.Endpoint()
+        before = _epolls()
         endpoint.libCreate()
+        made = _epolls() - before
+        self.readable = made.pop() if len(made) == 1 else -1
+        """descriptor that can be waited on for SIP; -1 where the library uses select()"""
         config = pj.EpConfig()
         config.uaConfig.threadCnt = 0
         config.uaConfig.mainThreadOnly = False
@@ -214,6 +229,16 @@ class Sip:
         return silence
 
 
+def _epolls() -> set[int]:
+    """Descriptors of this process that are epoll instances."""
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if str(entry.readlink()) == "anon_inode:[eventpoll]":
+                found.add(int(entry.name))
+    return found
+
+
 def _put_headers(pj: Any, prm: Any, headers: dict[str, str]) -> None:
     for name, value in headers.items():
         header = pj.SipHeader()
@@ -230,6 +255,7 @@ class _Classes:
 def _make_classes(sip: Sip) -> _Classes:
     """Director classes of the library that was chosen; they only enqueue."""
     pj, events = sip.pj, sip.events
+    completed, received, server = pj.PJSIP_TSX_STATE_COMPLETED, pj.PJSIP_EVENT_RX_MSG, pj.PJSIP_ROLE_UAS
 
     class Call(pj.Call):  # type: ignore[name-defined]
         def __init__(self, account: Any, pj_call_id: int, leg: str) -> None:
@@ -238,7 +264,7 @@ def _make_classes(sip: Sip) -> _Classes:
             self.stats: dict[str, Any] | None = None
 
         def onStreamDestroyed(self, prm: Any) -> None:
-            self.stats = _stats(self, prm.streamIdx)
+            self.stats = self.stats or _stats(self, prm.streamIdx)
 
         def onCallState(self, prm: Any) -> None:
             info = self.getInfo()
@@ -265,11 +291,13 @@ def _make_classes(sip: Sip) -> _Classes:
                 events.append(("key", self.leg, prm.digit))
 
         def onCallTsxState(self, prm: Any) -> None:
-            tsx = prm.e.body.tsxState.tsx
-            if tsx.method == "OPTIONS" and tsx.state >= pj.PJSIP_TSX_STATE_COMPLETED:
+            change = prm.e.body.tsxState
+            tsx = change.tsx
+            method = tsx.method
+            if method == "OPTIONS" and tsx.state >= completed:
                 events.append(("probed", self.leg, int(tsx.statusCode)))
-            elif tsx.method in ("BYE", "CANCEL") and prm.e.body.tsxState.type == pj.PJSIP_EVENT_RX_MSG:
-                events.append(("bye", self.leg, _clean(prm.e.body.tsxState.src.rdata.wholeMsg)))
+            elif method in ("BYE", "CANCEL") and change.type == received and tsx.role == server:
+                events.append(("bye", self.leg, _clean(change.src.rdata.wholeMsg)))
 
         def onCallTransferRequest(self, prm: Any) -> None:
             prm.statusCode = 603

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from callcenter.kernel import logging
+from channels.voice.pace import EventPace
 from channels.voice.protocol import Message
 from channels.voice.worker.admission import Admission, Pace
 from channels.voice.worker.legs import ANSWERED, EARLY, INCOMING, Leg, Play, Recording
@@ -31,6 +32,9 @@ from channels.voice.worker.timers import Timers
 
 log = logging.get("worker")
 POLL_MS = 5
+_IDLE_S = 0.02
+"""the library's own timers are looked at so often"""
+_BUSY_EVENTS_S, _REST_S, _MOST_POLLS = 2500, 0.004, 16
 ORPHAN_ANSWER_MS = 30_000
 CALLER_SILENCE_MS = 60_000
 _WATCH_MS = 1000
@@ -63,6 +67,8 @@ class Worker:
         self.admission = Admission(self.sip.capacity)
         self.pace = Pace(config.calls_per_s)
         self.legs: dict[str, Leg] = {}
+        self._dialled_for: dict[str, list[str]] = {}
+        """caller -> legs dialled to be bridged with it"""
         self.stopping = self.draining = False
         self.troubles = 0
         self._made = 0
@@ -101,6 +107,9 @@ class Worker:
             "bye": self._on_bye,
             "probed": self._on_probed,
         }
+        self._pace_of_events = EventPace(_BUSY_EVENTS_S)
+        if self.sip.readable >= 0:
+            self.link.wait_also_for(self.sip.readable)
         self._watch()
 
     def describe(self) -> Message:
@@ -123,8 +132,21 @@ class Worker:
         }
 
     def step(self) -> None:
-        self.sip.poll(POLL_MS)
+        """One turn of the loop. Where the library can be waited on, whoever speaks first, network or core,
+        ends the wait; under load work is left to gather for a moment instead, since a process that wakes
+        for every packet spends more on waking than on work."""
+        if self.sip.readable < 0:
+            self.sip.poll(POLL_MS)
+        else:
+            if self._pace_of_events.rests(time.monotonic()):
+                time.sleep(_REST_S)
+            else:
+                self.link.wait(_IDLE_S)
+            for _ in range(_MOST_POLLS):
+                if not self.sip.poll(0):
+                    break
         events = self.sip.events
+        self._pace_of_events.count += len(events)
         while events:
             kind, *details = events.popleft()
             self._guarded(functools.partial(self._handlers[kind], *details))
@@ -322,8 +344,9 @@ class Worker:
 
     def _stop_dialling_for(self, caller: Leg) -> None:
         """Phones that still ring for a caller who left stop ringing, with or without a core."""
-        for leg in list(self.legs.values()):
-            if leg.then.on_answer and leg.then.on_answer["bridge"] == caller.id:
+        for leg_id in self._dialled_for.pop(caller.id, ()):
+            leg = self.legs.get(leg_id)
+            if leg is not None and leg.then.on_answer:
                 self._hang_up(leg, 0, "caller_gone")
 
     def _watch(self) -> None:
@@ -415,6 +438,8 @@ class Worker:
             self._dial_later(message, leg)
             return
         self.legs[leg_id] = leg
+        if caller is not None:
+            self._dialled_for.setdefault(caller, []).append(leg_id)
         try:
             self.sip.dial(leg_id, message["uri"], message.get("headers", {}), message.get("caller_id", ""))
         except self.sip.pj.Error:
