@@ -219,6 +219,7 @@ class Core:
         self.writer.close(0.8)
         self.history.close(0.5)
         self.executor.shutdown(wait=False, cancel_futures=True)
+        trail.lines.flush()
         log.info("stopped")
 
     def _on_committed(self, entries: list[Entry]) -> None:
@@ -271,6 +272,7 @@ class Core:
     def _watch_lag(self, expected: float) -> None:
         now = self.loop.time()
         self.metrics.loop_lag(max(0.0, now - expected))
+        trail.lines.flush()
         self.loop.call_later(_LAG_EVERY_S, self._watch_lag, now + _LAG_EVERY_S)
 
     def _say_where(self) -> None:

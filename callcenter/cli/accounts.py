@@ -15,6 +15,7 @@ from channels.voice.edge.store import Binding, EdgeStore
 ACTIONS = ("add", "remove", "list")
 MIN_PASSWORD = 8
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,31}\Z")
+_DIGESTS = {"md5": ("MD5",), "sha256": ("SHA-256",), "both": ("SHA-256", "MD5")}
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
@@ -24,6 +25,12 @@ def main(arguments: list[str]) -> int:
     options_parser.add_argument("user", nargs="*", help="name of the account, such as 1001")
     options_parser.add_argument(
         "--password-stdin", action="store_true", help="read the password; otherwise one is made and printed"
+    )
+    options_parser.add_argument(
+        "--digest",
+        choices=list(_DIGESTS),
+        default="md5",
+        help="what the phone is challenged with (default md5: many phones fail at anything else)",
     )
     options = options_parser.parse_args(arguments)
     settings = settings_or_exit(options.config)
@@ -40,23 +47,31 @@ def main(arguments: list[str]) -> int:
                 sys.stderr.write(f"phone: no account {user}\n")
                 return 1
             return 0
-        return _add(store, user, settings.voice.domain, settings.voice.listen, options.password_stdin)
+        password = _password(options.password_stdin)
+        if len(password) < MIN_PASSWORD:
+            sys.stderr.write(f"phone: expected a password of at least {MIN_PASSWORD} characters\n")
+            return 2
+        domain = settings.voice.domain
+        secret = Secret.of(user, domain, password, _DIGESTS[options.digest])
+        store.put_account(user, secret, time.time_ns() // 1_000_000)
+        told = {
+            "user": user,
+            "realm": domain,
+            "registrar": settings.voice.listen,
+            "device": f"sip:{user}@{domain}",
+        }
+        if not options.password_stdin:
+            told["password"] = password
+        sys.stdout.write("".join(f"{name} {value}\n" for name, value in told.items()))
+        return 0
     finally:
         store.close()
 
 
-def _add(store: EdgeStore, user: str, domain: str, address: str, given: bool) -> int:
-    password = (
-        sys.stdin.readline().rstrip("\n") if given else "".join(secrets.choice(_LETTERS) for _ in range(16))
-    )
-    if len(password) < MIN_PASSWORD:
-        sys.stderr.write(f"phone: expected a password of at least {MIN_PASSWORD} characters\n")
-        return 2
-    store.put_account(user, Secret.of(user, domain, password), time.time_ns() // 1_000_000)
-    sys.stdout.write(f"user {user}\nrealm {domain}\nregistrar {address}\ndevice sip:{user}@{domain}\n")
-    if not given:
-        sys.stdout.write(f"password {password}\n")
-    return 0
+def _password(given: bool) -> str:
+    if given:
+        return sys.stdin.readline().rstrip("\n")
+    return "".join(secrets.choice(_LETTERS) for _ in range(16))
 
 
 def _list(store: EdgeStore) -> int:

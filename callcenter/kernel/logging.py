@@ -115,17 +115,26 @@ def configure(process: str, stream: TextIO | None = None, level: str = "info") -
 
 class Lines:
     """Log lines by the thousand: the same form as all others, but only for ids and codes of ours, which need
-    no looking through."""
+    no looking through. They leave together, at the latest with `flush`."""
 
-    def __init__(self, level: str = "info") -> None:
-        self._level = level
+    def __init__(self, level: str = "info", most: int = 100) -> None:
+        self._level, self._most = level, most
+        self._waiting: list[str] = []
 
     def write(self, event: str, **ids: str) -> None:
         """Keys have to be among `ALLOWED`; values are ids or codes, never what a peer said."""
         line = {**ids, "event": event, **structlog.contextvars.get_contextvars(), "level": self._level}
         line["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-        _stream.write(_ENCODE(line) + "\n")
-        _stream.flush()
+        self._waiting.append(_ENCODE(line) + "\n")
+        if len(self._waiting) >= self._most:
+            self.flush()
+
+    def flush(self) -> None:
+        """To be called a few times a second, and at the end."""
+        if self._waiting:
+            _stream.write("".join(self._waiting))
+            _stream.flush()
+            self._waiting.clear()
 
 
 def get(name: str) -> Any:

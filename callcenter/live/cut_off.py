@@ -43,6 +43,8 @@ class CutOffs:
 
     def credit_ms(self, interaction: Interaction) -> int:
         """Waiting time that this caller is granted."""
+        if not self._at_ms:
+            return 0
         number = self._private.get(interaction.party_ref)
         at_ms = self._at_ms.get(self._private.person_of(number)) if number else None
         recent = at_ms is not None and self._clock.now_ms() - at_ms <= self._memory_ms

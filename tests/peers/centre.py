@@ -84,6 +84,7 @@ class Centre:
         voice: Mapping[str, Any] | None = None,
         routing: Mapping[str, Any] | None = None,
         prompts: Mapping[str, float] | None = None,
+        trunks: Sequence[Row] = (),
         sample: bool = False,
     ) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="cc-", dir="/tmp"))
@@ -104,6 +105,7 @@ class Centre:
         self._prompts.mkdir()
         for prompt, seconds in (prompts or {}).items():
             write_tone(self._prompts / f"{prompt}.wav", 660, seconds)
+        self._trunks = trunks
         self._write_config(numbers, queues, agents, library, dict(voice or {}), dict(routing or {}))
         if sample:
             self._fill()
@@ -125,6 +127,19 @@ class Centre:
     def kill_core(self) -> float:
         """SIGKILL to the core; answers the moment (seconds since 1970)."""
         return self.kill(self.status()["core"]["pid"])
+
+    def kill_edge(self) -> float:
+        """SIGKILL to the edge; answers the moment."""
+        return self.kill(self.status()["edge"]["pid"])
+
+    def add_phone(self, user: str) -> str:
+        """An account for a desk phone; its password."""
+        told = dict(line.split(" ", 1) for line in self._command("phone", "add", user).splitlines())
+        return told["password"]
+
+    def restart(self) -> str:
+        """`callcenter restart --drain`; what it said."""
+        return self._command("restart", "--drain")
 
     def kill_worker(self) -> float:
         """SIGKILL to the voice worker; answers the moment."""
@@ -306,6 +321,7 @@ class Centre:
             "http": {"listen": self.http},
             "paths": {"var": str(self.var), "prompts": str(self._prompts)},
             "routing": routing,
+            "trunks": self._trunks,
             "numbers": numbers,
             "queues": queues,
             "agents": people,

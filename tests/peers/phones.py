@@ -181,6 +181,7 @@ class Sipp(Child):
         hold_s: float = 1,
         timeout_s: int = 60,
         digits: list[tuple[float, str]] | None = None,
+        host: str = HOST,
         variables: Mapping[str, object] | None = None,
         **keys: str,
     ) -> None:
@@ -195,7 +196,7 @@ class Sipp(Child):
             "-sf",
             str(SCENARIOS / f"{scenario}.xml"),
         ]
-        command += ["-i", HOST, "-bind_local", "-p", str(self.port), "-mi", HOST, "-mp", str(free_port())]
+        command += ["-i", host, "-bind_local", "-p", str(self.port), "-mi", HOST, "-mp", str(free_port())]
         command += ["-ci", HOST, "-cp", str(free_port()), "-nostdin", "-skip_rlimit", "-m", str(calls)]
         command += [
             "-r",
@@ -254,7 +255,7 @@ class Sipp(Child):
 class Baresip(Child):
     """A telephone with a tone for a voice that keeps what it hears; told what to do over a socket.
 
-    `answer`: manual, or auto."""
+    `answer`: manual, or auto. With a `registrar` (host:port) it registers there."""
 
     def __init__(
         self,
@@ -266,6 +267,9 @@ class Baresip(Child):
         port: int = 0,
         seconds: int = 60,
         calls: int = 1,
+        codec: str = "PCMU/8000/1",
+        registrar: str = "",
+        password: str = "",
     ) -> None:
         super().__init__(directory)
         self.port, control, rtp = port or free_port(), free_port(), free_port()
@@ -273,7 +277,8 @@ class Baresip(Child):
         self._seen: list[dict[str, Any]] = []
         self._token, self._buffer = itertools.count(1), b""
         write_tone(directory / "voice.wav", hertz, seconds)
-        account = f"<sip:{user}@{HOST}>;regint=0;answermode={answer};audio_codecs=PCMU/8000/1\n"
+        account = f"<sip:{user}@{registrar or HOST}>;answermode={answer};audio_codecs={codec}"
+        account += f";regint=60;auth_user={user};auth_pass={password}\n" if registrar else ";regint=0\n"
         (directory / "accounts").write_text(account)
         config = [
             f"sip_listen {HOST}:{self.port}",
@@ -287,7 +292,7 @@ class Baresip(Child):
             f"snd_path {directory}",
             "statmode_default off",
             "module_path /usr/lib/baresip/modules",
-            *(f"module {name}.so" for name in ("g711", "aufile", "aubridge", "sndfile")),
+            *(f"module {name}.so" for name in ("g711", "g722", "aufile", "aubridge", "sndfile")),
             *(f"module_app {name}.so" for name in ("account", "menu", "ctrl_tcp")),
         ]
         (directory / "config").write_text("\n".join([*config, ""]))

@@ -24,15 +24,17 @@ _COUNT = re.compile(r"[0-9a-fA-F]{8}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """What is kept of a password: H(user:realm:password) by algorithm, in hexadecimal."""
+    """What is kept of a password: H(user:realm:password) by algorithm, in hexadecimal; "" for an algorithm
+    that this account does not use."""
 
     md5: str
     sha256: str
 
     @classmethod
-    def of(cls, user: str, realm: str, password: str) -> Secret:
+    def of(cls, user: str, realm: str, password: str, algorithms: Sequence[str] = ("MD5",)) -> Secret:
         text = f"{user}:{realm}:{password}".encode()
-        return cls(*(_ALGORITHMS[name](text).hexdigest() for name in ("MD5", "SHA-256")))
+        made = {name: _ALGORITHMS[name](text).hexdigest() for name in algorithms}
+        return cls(made.get("MD5", ""), made.get("SHA-256", ""))
 
     def for_algorithm(self, name: str) -> str:
         return self.md5 if name == "MD5" else self.sha256
@@ -55,13 +57,16 @@ class Digest:
         self._key = secrets.token_bytes(32)
         self._counts: OrderedDict[str, int] = OrderedDict()
 
-    def challenges(self, source: str, stale: bool = False) -> list[str]:
-        """One value per algorithm, the stronger first (RFC 8760 §2.4)."""
+    def challenges(self, source: str, user: str, stale: bool = False) -> list[str]:
+        """One value for each algorithm of this account, the stronger first (RFC 8760 §2.4). Nobody's account
+        is challenged like most: MD5, since many telephones fail at a challenge they do not know."""
+        secret = self._lookup(user)
+        names = [name for name in _ALGORITHMS if secret and secret.for_algorithm(name)] or ["MD5"]
         nonce = self._nonce(self._now_s(), source)
         more = ", stale=true" if stale else ""
         return [
             f'Digest realm="{self.realm}", nonce="{nonce}", algorithm={name}, qop="auth"{more}'
-            for name in _ALGORITHMS
+            for name in names
         ]
 
     def verify(self, headers: Sequence[bytes], method: str, uri: str, source: str) -> Verdict:
@@ -87,12 +92,12 @@ class Digest:
         user = given.get("username", "")
         secret = self._lookup(user)
         # an unknown user costs the same work as a known one, and gets the same answer
-        ha1 = secret.for_algorithm(algorithm) if secret else "0" * 64
+        ha1 = secret.for_algorithm(algorithm) if secret else ""
         hashed = _ALGORITHMS[algorithm]
         ha2 = hashed(f"{method}:{uri}".encode()).hexdigest()
         text = f"{ha1}:{nonce}:{given['nc']}:{given['cnonce']}:auth:{ha2}"
         right = hmac.compare_digest(hashed(text.encode()).hexdigest(), given.get("response", "").lower())
-        if not right or secret is None:
+        if not right or not ha1:
             return Verdict(reason="response")
         count = int(given["nc"], 16)
         if count <= self._counts.get(nonce, 0):

@@ -215,11 +215,7 @@ class Proxy:
     def _register(self, message: SipMessage, via: Via, flow: Flow) -> list[Send]:
         user = self._authenticated(message, flow, b"authorization")
         if not user:
-            stale = user is None
-            values = [
-                ("WWW-Authenticate", c.encode()) for c in self._digest.challenges(flow.host, bool(stale))
-            ]
-            return self._refuse(message, via, flow, 401, "", values)
+            return self._challenge(message, via, flow, 401, "WWW-Authenticate", b"to", user is None)
         to = parse_uri(address_of(message.value(b"to"))[0])
         if to is None or to.user.decode("utf-8", "replace") != user:
             return self._refuse(message, via, flow, 403, "register_other")
@@ -228,6 +224,14 @@ class Proxy:
         self.counts["registered" if answer.code == 200 else "register_refused"] += 1
         text = reply(message, self._seal, answer.code, answer.reason, answer.headers)
         return [Send(OUTSIDE, reply_flow(via, flow), text)]
+
+    def _challenge(
+        self, message: SipMessage, via: Via, flow: Flow, code: int, header: str, whose: bytes, stale: bool
+    ) -> list[Send]:
+        uri = parse_uri(address_of(message.value(whose))[0])
+        user = uri.user.decode("utf-8", "replace") if uri is not None else ""
+        values = [(header, value.encode()) for value in self._digest.challenges(flow.host, user, stale)]
+        return self._refuse(message, via, flow, code, "", values)
 
     def _authenticated(self, message: SipMessage, flow: Flow, header: bytes) -> str | None:
         """The user that this request proves to be; "" where it proves nothing, None for an old nonce."""
@@ -262,11 +266,9 @@ class Proxy:
             if ours or self.config.accept == "known":
                 user = self._authenticated(message, flow, b"proxy-authorization")
                 if not user:
-                    values = [
-                        ("Proxy-Authenticate", c.encode())
-                        for c in self._digest.challenges(flow.host, user is None)
-                    ]
-                    return self._refuse(message, via, flow, 407, "", values)
+                    return self._challenge(
+                        message, via, flow, 407, "Proxy-Authenticate", b"from", user is None
+                    )
                 if caller is None or caller.user.decode("utf-8", "replace") != user:
                     return self._refuse(message, via, flow, 403, "caller_other")
                 origin = f"phone:{user}"
@@ -371,7 +373,7 @@ class Proxy:
             if message.status in (500, 502, 503, 504) and path.untried:
                 ack = self._ack(message, path, own)
                 return [Send(OUTSIDE, path.outside, ack), *self._next_trunk(call_id, path)]
-            if message.status >= 180:
+            if message.status >= 200:
                 path.untried, path.request = [], b""
         return [Send(INSIDE, worker, message.to_bytes())]
 
