@@ -6,7 +6,7 @@ declare -A package_of=(
     [sipp]=sip-tester [baresip]=baresip-core [chromium]=chromium [espeak-ng]=espeak-ng [sox]=sox
     [swig]=swig [g++]=g++ [make]=make [patch]=patch [xz]=xz-utils
 )
-headers=(libssl-dev uuid-dev python3-dev fonts-noto-cjk)
+headers=(libspandsp2 libssl-dev uuid-dev python3-dev fonts-noto-cjk)
 
 missing=()
 for program in "${!package_of[@]}"; do

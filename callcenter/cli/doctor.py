@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from channels.voice.worker import library
+from channels.voice.worker.inband import detector_available
 
 PACKAGES = ("twisted", "pjsua2-python", "sqlmodel", "fastapi", "jinja2", "prometheus-client", "msgpack")
 PROGRAMS = (
@@ -72,6 +73,15 @@ def examine(config: str | None) -> Iterator[Finding]:
             yield Finding(program, GOOD, "installed")
         else:
             yield Finding(program, WARNING, cost, f"apt-get install {package}")
+    if detector_available():
+        yield Finding("libspandsp2", GOOD, "installed")
+    else:
+        yield Finding(
+            "libspandsp2",
+            WARNING,
+            "keys of callers whose carrier sends them as sound are not heard",
+            "apt-get install libspandsp2",
+        )
     if config:
         yield from _configured(config)
 

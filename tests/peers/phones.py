@@ -276,7 +276,7 @@ class Baresip(Child):
         self.uri = f"sip:{user}@{HOST}:{self.port}"
         self._seen: list[dict[str, Any]] = []
         self._token, self._buffer = itertools.count(1), b""
-        write_tone(directory / "voice.wav", hertz, seconds)
+        write_tone(directory / "voice.wav", hertz, seconds, int(codec.split("/")[1]))
         account = f"<sip:{user}@{registrar or HOST}>;answermode={answer};audio_codecs={codec}"
         account += f";regint=60;auth_user={user};auth_pass={password}\n" if registrar else ";regint=0\n"
         (directory / "accounts").write_text(account)

@@ -20,13 +20,20 @@ _FRAME = 160  # samples in 20 ms
 _KEYS = "0123456789*#ABCD"
 
 
-def write_tone(path: Path, hertz: int, seconds: float) -> None:
+def write_tone(path: Path, hertz: int, seconds: float, rate: int = RATE_HZ) -> None:
     """A mono WAV file of a sine at half of full scale; `hertz` a whole number, so that seconds join."""
-    step = 2 * math.pi * hertz / RATE_HZ
-    second = array("h", (round(16_000 * math.sin(step * n)) for n in range(RATE_HZ))).tobytes()
+    step = 2 * math.pi * hertz / rate
+    second = array("h", (round(16_000 * math.sin(step * n)) for n in range(rate))).tobytes()
+    with wave.open(str(path), "wb") as out:
+        out.setparams((1, 2, rate, 0, "NONE", ""))
+        out.writeframes((second * math.ceil(seconds))[: round(seconds * rate) * 2])
+
+
+def write_samples(path: Path, samples: Sequence[float]) -> None:
+    """A mono WAV file of samples between -1 and 1."""
     with wave.open(str(path), "wb") as out:
         out.setparams((1, 2, RATE_HZ, 0, "NONE", ""))
-        out.writeframes((second * math.ceil(seconds))[: round(seconds * RATE_HZ) * 2])
+        out.writeframes(array("h", (round(32_000 * sample) for sample in samples)).tobytes())
 
 
 def length_s(path: Path) -> float:

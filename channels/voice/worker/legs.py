@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from channels.voice.worker.inband import Ear
 from channels.voice.worker.timers import Timer
 
 INCOMING, EARLY, ANSWERED, ENDED = "incoming", "early", "answered", "ended"
@@ -75,6 +76,9 @@ class Leg:
     packets: int = 0
     packets_ms: int = 0
     probing: bool = False
+    events_offered: bool = True
+    """keys of this leg come as events; otherwise they are listened for"""
+    ear: Ear | None = None
 
     def describe(self) -> dict[str, Any]:
         """As it stands in the inventory."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from channels.voice import wav
+from channels.voice.worker.inband import Ear
 from channels.voice.worker.legs import Leg, Play, Recording
 from channels.voice.worker.sip import Sip
 from channels.voice.worker.timers import Timers
@@ -65,6 +66,21 @@ class Media:
                 self._transmit(leg.play.player, leg, start=True)
         elif leg.wanted_music:
             self.music(leg, leg.wanted_music)
+
+    def listen(self, leg: Leg, pipe: Path) -> None:
+        """Listen for keys in the leg's sound, or go on listening after its audio was replaced.
+
+        Raises OSError where the detector is not installed, or the library's Error."""
+        if leg.ear is None:
+            leg.ear = Ear(self._sip.pj, pipe)
+            self._sip.silence.startTransmit(leg.ear.recorder)
+        self._sip.audio(leg.id).startTransmit(leg.ear.recorder)
+
+    def deafen(self, leg: Leg) -> None:
+        ear, leg.ear = leg.ear, None
+        if ear is not None:
+            self._sip.silence.stopTransmit(ear.recorder)
+            ear.close()
 
     def join(self, a: Leg, b: Leg) -> None:
         self.quiet(a)

@@ -23,6 +23,7 @@ from callcenter.kernel import logging
 from channels.voice.pace import EventPace
 from channels.voice.protocol import Message
 from channels.voice.worker.admission import Admission, Pace
+from channels.voice.worker.inband import LOOK_EVERY_MS, offers_events
 from channels.voice.worker.legs import ANSWERED, EARLY, INCOMING, Leg, Play, Recording
 from channels.voice.worker.library import MAX_MESSAGE
 from channels.voice.worker.link import Link
@@ -189,6 +190,7 @@ class Worker:
             self.sip.respond(leg.id, 503, {"Retry-After": str(self.config.retry_after_s)})
             return
         self.legs[leg.id] = leg
+        leg.events_offered = offers_events(message)
         leg.then.music = self.config.music
         self.sip.respond(leg.id, 180)
         leg.state = EARLY
@@ -234,6 +236,8 @@ class Worker:
         leg.audio_ready = active
         if not active:
             return
+        if not leg.events_offered:
+            self._listen(leg)
         peer = self.legs.get(leg.peer or "")
         if peer is not None:
             self._rejoin(leg, peer)
@@ -242,10 +246,35 @@ class Worker:
         else:
             self.media.audio_ready(leg)
 
+    def _listen(self, leg: Leg) -> None:
+        """For keys in the sound of a caller who has no other way to send them."""
+        fresh = leg.ear is None
+        try:
+            self.media.listen(leg, self.config.run_dir / f"ear-{leg.id}.wav")
+        except (OSError, self.sip.pj.Error) as error:
+            leg.events_offered = True  # nothing to be done, and said once
+            self._fact("failed", leg.id, op="listen", reason=type(error).__name__)
+            return
+        if fresh:
+            self._after(leg, LOOK_EVERY_MS, lambda: self._heard_keys(leg))
+
+    def _heard_keys(self, leg: Leg) -> None:
+        if leg.ear is None:
+            return
+        for digit in leg.ear.pressed():
+            self._key(leg, digit)
+        leg.timers[:] = [timer for timer in leg.timers if timer.action is not None]
+        self._after(leg, LOOK_EVERY_MS, lambda: self._heard_keys(leg))
+
     def _on_key(self, leg_id: str, digit: str) -> None:
         leg = self.legs.get(leg_id)
         if leg is None:
             return
+        leg.events_offered = True  # this one has another way after all: each key counts once
+        self.media.deafen(leg)
+        self._key(leg, digit)
+
+    def _key(self, leg: Leg, digit: str) -> None:
         self._fact("key", leg.id, digit=digit)
         if leg.play is not None and leg.play.interruptible:
             self.media.quiet(leg)
@@ -316,6 +345,7 @@ class Worker:
             self.admission.release(leg.id)
         lost = leg.hung_up == "lost" or (not leg.hung_up and leg.state == ANSWERED and code in _LOST_CODES)
         self._stop_record(leg)
+        self.media.deafen(leg)
         leg.play = None
         by = "local" if leg.hung_up else "remote"
         self._fact(
