@@ -93,6 +93,7 @@ class Office:
             writer=SimpleNamespace(health=WriterHealth(), backlog=0),
             speech=SimpleNamespace(missing=0),
             pool=SimpleNamespace(statuses=list),
+            edge=SimpleNamespace(status={}),
             troubles=lambda: list(self.troubles),
             until_in_history=self.until_in_history,
         )
