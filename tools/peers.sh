@@ -3,7 +3,7 @@
 set -euo pipefail
 
 declare -A package_of=(
-    [sipp]=sip-tester [baresip]=baresip-core [chromium]=chromium [espeak-ng]=espeak-ng [sox]=sox
+    [sipp]=sip-tester [baresip]=baresip-core [chromium]=chromium [kamailio]=kamailio [espeak-ng]=espeak-ng [sox]=sox
     [swig]=swig [g++]=g++ [make]=make [patch]=patch [xz]=xz-utils
 )
 headers=(libspandsp2 libssl-dev uuid-dev python3-dev fonts-noto-cjk)

@@ -91,7 +91,7 @@ class Centre:
         self.var = self.directory / "var"
         self.config = self.directory / "centre.toml"
         port = free_port()
-        self.sip, self._inside = f"{HOST}:{port}", f"{HOST}:{port + 1}"
+        self.sip, self.inside = f"{HOST}:{port}", f"{HOST}:{port + 1}"
         self.http = f"{HOST}:{free_port()}"
         self._mark = f"{_MARK}={uuid.uuid4().hex}"
         name, _, value = self._mark.partition("=")
@@ -312,7 +312,7 @@ class Centre:
         sections: Row = {
             "voice": {
                 "listen": self.sip,
-                "inside": self._inside,
+                "inside": self.inside,
                 "rtp_ports": rtp,
                 "library": library,
                 "retry_after_s": 7,

@@ -12,7 +12,7 @@ import pytest
 
 from tests.peers.centre import Centre
 
-_PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core", "chromium": "chromium"}
+_PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core", "chromium": "chromium", "kamailio": "kamailio"}
 Start = Callable[..., Centre]
 
 
