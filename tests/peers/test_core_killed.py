@@ -350,7 +350,7 @@ def test_a_dead_worker_cuts_its_calls_off_and_is_replaced(start: Start, port: in
     assert length_s(Path(row["recording"])) == pytest.approx(killed - moment(row["answered_at"]), abs=1)
     status = until(lambda: (found := centre.status())["workers"] and found, 10, "a new worker", 0.1)
     assert status["workers"][0]["pid"] != old
-    assert status["restarts"] == {"worker-0": 1, "core": 0}
+    assert status["restarts"] == {"edge": 0, "worker-0": 1, "core": 0}
     centre.wait_ready()
     with Sipp("agent", tmp_path / "seat2", port=port, hold_s=0.3) as taking:
         with Sipp(
