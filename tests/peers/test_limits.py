@@ -98,7 +98,10 @@ def test_one_caller_too_many_is_told_when_to_try_again(start_centre: Start, tmp_
         centre.wait_no_legs()
     assert len(centre.report()) == 3
     until(
-        lambda: centre.metric("callcenter_edge_messages_total", what="refused_full") == 1, 5, "it is counted", 0.1
+        lambda: centre.metric("callcenter_edge_messages_total", what="refused_full") == 1,
+        5,
+        "it is counted",
+        0.1,
     )
 
 
