@@ -22,6 +22,8 @@ fi
 if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
     echo "installing: ${missing[*]}"
     export DEBIAN_FRONTEND=noninteractive
+    # only tests start it; as a service it would take the SIP port of this machine
+    command -v kamailio >/dev/null || systemctl mask kamailio >/dev/null 2>&1 || true
     apt-get update -qq || true
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null && exit 0
 fi

@@ -11,6 +11,7 @@ import platform
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -277,7 +278,7 @@ def _served(centre: Centre) -> int:
     """Pairs of neighbours that were answered in another order than they arrived."""
     asked = subprocess.run(
         [
-            *("python", "-m", "callcenter", "report", "interactions", "--format", "json"),
+            *(sys.executable, "-m", "callcenter", "report", "interactions", "--format", "json"),
             "-c",
             str(centre.config),
         ],
