@@ -96,7 +96,8 @@ class Digest:
         hashed = _ALGORITHMS[algorithm]
         ha2 = hashed(f"{method}:{uri}".encode()).hexdigest()
         text = f"{ha1}:{nonce}:{given['nc']}:{given['cnonce']}:auth:{ha2}"
-        right = hmac.compare_digest(hashed(text.encode()).hexdigest(), given.get("response", "").lower())
+        response = given.get("response", "").lower().encode()
+        right = hmac.compare_digest(hashed(text.encode()).hexdigest().encode(), response)
         if not right or not ha1:
             return Verdict(reason="response")
         count = int(given["nc"], 16)
@@ -149,8 +150,12 @@ def answer(user: str, password: str, challenge: bytes, method: str, uri: str) ->
     realm, nonce = given.get("realm", ""), given["nonce"]
     ha1 = hashed(f"{user}:{realm}:{password}".encode()).hexdigest()
     ha2 = hashed(f"{method}:{uri}".encode()).hexdigest()
-    parts = [f'username="{user}"', f'realm="{realm}"', f'nonce="{nonce}"', f'uri="{uri}"']
-    if "auth" in [word.strip() for word in given.get("qop", "").split(",")]:
+    parts = [f"username={_quoted(user)}", f"realm={_quoted(realm)}", f"nonce={_quoted(nonce)}"]
+    parts.append(f"uri={_quoted(uri)}")
+    offered = [word.strip() for word in given.get("qop", "").lower().split(",") if word.strip()]
+    if offered and "auth" not in offered:
+        return None
+    if offered:
         cnonce = secrets.token_hex(8)
         response = hashed(f"{ha1}:{nonce}:00000001:{cnonce}:auth:{ha2}".encode()).hexdigest()
         parts += [f'cnonce="{cnonce}"', "nc=00000001", "qop=auth"]
@@ -158,8 +163,13 @@ def answer(user: str, password: str, challenge: bytes, method: str, uri: str) ->
         response = hashed(f"{ha1}:{nonce}:{ha2}".encode()).hexdigest()
     parts += [f'response="{response}"', f"algorithm={algorithm}"]
     if "opaque" in given:
-        parts.append(f'opaque="{given["opaque"]}"')
+        parts.append(f"opaque={_quoted(given['opaque'])}")
     return "Digest " + ", ".join(parts)
+
+
+def _quoted(text: str) -> str:
+    """A quoted-string (RFC 3261 §25.1)."""
+    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
 
 
 def _credentials(header: bytes) -> dict[str, str]:

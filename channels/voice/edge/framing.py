@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-_LENGTH = re.compile(rb"\r\n(?:content-length|l)[ \t]*:[ \t]*(\d{1,9})[ \t]*(?=\r\n)", re.I)
+_LENGTH = re.compile(rb"\r\n(?:content-length|l)[ \t]*:((?:[^\r]|\r\n[ \t])*)(?=\r\n)", re.I)
+_DIGITS = re.compile(rb"\d{1,9}\Z")
 PING, PONG = b"\r\n\r\n", b"\r\n"
 MAX_HEAD = 16_384
 
@@ -51,10 +52,13 @@ class StreamFraming:
             return None
         if end > MAX_HEAD:
             raise StreamBroken("headers too long")
-        lengths = _LENGTH.findall(bytes(self._bytes[: end + 2]))
-        if len(set(lengths)) != 1:
+        lengths = {value.strip() for value in _LENGTH.findall(bytes(self._bytes[: end + 2]))}
+        if len(lengths) != 1:
             raise StreamBroken("no Content-Length" if not lengths else "two Content-Lengths")
-        whole = end + 4 + int(lengths[0])
+        length = lengths.pop()
+        if not _DIGITS.match(length):
+            raise StreamBroken("Content-Length")
+        whole = end + 4 + int(length)
         if whole > self._max:
             raise StreamBroken("message too large")
         if len(self._bytes) < whole:

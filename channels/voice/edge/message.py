@@ -10,7 +10,7 @@ from dataclasses import dataclass
 MAX_HEADERS = 200
 MAX_VIAS = 70
 _REQUEST = re.compile(rb"([!-~]+) ([^\s\x00-\x1f]+) SIP/2\.0\Z", re.I)
-_STATUS = re.compile(rb"SIP/2\.0 ([1-6]\d\d) ?(.*)\Z", re.I | re.S)
+_STATUS = re.compile(rb"SIP/2\.0 ([1-6]\d\d)(?: (.*))?\Z", re.I | re.S)
 _NAME = re.compile(rb"([A-Za-z0-9\-.!%*_+`'~]+)[ \t]*:")
 _CSEQ = re.compile(rb"(\d{1,10})[ \t]+([!-~]+)\Z")
 _SENT_BY = re.compile(
@@ -131,7 +131,8 @@ def parse(data: bytes) -> SipMessage:
     raw = head.split(b"\r\n")
     if len(raw) > MAX_HEADERS:
         raise Malformed("too many headers")
-    if b"\x00" in head or b"\n" in head.replace(b"\r\n", b""):
+    plain = head.replace(b"\r\n", b"")
+    if b"\x00" in head or b"\n" in plain or b"\r" in plain:
         raise Malformed("control characters")
     names: list[bytes] = []
     lines: list[bytes] = []

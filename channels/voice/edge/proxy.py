@@ -219,6 +219,9 @@ class Proxy:
         to = parse_uri(address_of(message.value(b"to"))[0])
         if to is None or to.user.decode("utf-8", "replace") != user:
             return self._refuse(message, via, flow, 403, "register_other")
+        needed = message.values(b"require")
+        if needed:
+            return self._refuse(message, via, flow, 420, "extension", [("Unsupported", b", ".join(needed))])
         nat = via.host.strip(b"[]") != flow.host.encode() or (via.port or DEFAULT_PORT) != flow.port
         answer = self._registrar.register(user, message, flow, nat)
         self.counts["registered" if answer.code == 200 else "register_refused"] += 1
