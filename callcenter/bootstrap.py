@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import gc
 import json
 import os
 import sqlite3
@@ -23,6 +22,7 @@ from callcenter.journal.private import PrivateStore
 from callcenter.journal.writer import Entry, JournalWriter
 from callcenter.kernel import logging
 from callcenter.kernel.clock import SystemClock
+from callcenter.kernel.collector import spare_the_collector
 from callcenter.kernel.envelope import MasterKey
 from callcenter.kernel.errors import ConfigError
 from callcenter.kernel.ids import IdFactory
@@ -158,7 +158,7 @@ class Core:
         self._watch_lag(self.loop.time())
         await self._serve()
         self.state = "ready"
-        _spare_the_collector()
+        spare_the_collector()
         self._say_where()
         log.info("ready", address=self.http_address)
 
@@ -335,13 +335,6 @@ def run_core(settings: Settings) -> int:
     _reactor.run()
     os.close(lock)
     return 4 if failed else 0
-
-
-def _spare_the_collector() -> None:
-    """What was loaded at the start stays for ever; the young are many and die by reference counts."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 10, 50)
 
 
 def _core_lock(run_dir: Path) -> int:

@@ -10,6 +10,7 @@ import json
 import logging
 import re
 import sys
+import time
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -90,6 +91,7 @@ def _no_numbers(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> 
 
 
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+_QUOTE = json.encoder.encode_basestring
 _stream: TextIO = sys.stderr
 
 
@@ -120,12 +122,22 @@ class Lines:
     def __init__(self, level: str = "info", most: int = 100) -> None:
         self._level, self._most = level, most
         self._waiting: list[str] = []
+        self._bound: dict[str, Any] = {}
+        self._end = ""
+        self._second, self._moment = 0, ""
 
     def write(self, event: str, **ids: str) -> None:
         """Keys have to be among `ALLOWED`; values are ids or codes, never what a peer said."""
-        line = {**ids, "event": event, **structlog.contextvars.get_contextvars(), "level": self._level}
-        line["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-        self._waiting.append(_ENCODE(line) + "\n")
+        bound = structlog.contextvars.get_contextvars()
+        if bound != self._bound or not self._end:
+            self._bound, self._end = bound, _ENCODE({**bound, "level": self._level})[1:-1]
+        second, rest_ns = divmod(time.time_ns(), 1_000_000_000)
+        if second != self._second:
+            self._second = second
+            self._moment = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        words = "".join(f'"{key}": {_QUOTE(value)}, ' for key, value in ids.items())
+        moment = f"{self._moment}.{rest_ns // 1000:06d}Z"
+        self._waiting.append(f'{{{words}"event": "{event}", {self._end}, "timestamp": "{moment}"}}\n')
         if len(self._waiting) >= self._most:
             self.flush()
 

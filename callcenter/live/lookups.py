@@ -29,7 +29,7 @@ class CrmLookups:
     def __init__(
         self, host: Host, engine: Engine, master: MasterKey, hours: HoursKeeper, executor: Executor
     ) -> None:
-        self._host, self._engine, self._master = host, engine, master
+        self._host, self._engine, self._reads, self._master = host, engine, reads(engine), master
         self._hours, self._executor = hours, executor
         self._tasks: set[asyncio.Task[None]] = set()
         self._callers: dict[str, str] = {}
@@ -85,14 +85,14 @@ class CrmLookups:
 
     def _customers(self, callers: Mapping[str, str]) -> Result:
         """The one customer reached at each of these numbers, by interaction; of several nobody is guessed."""
-        with session(reads(self._engine)) as records:
+        with session(self._reads) as records:
             found = CustomerService(records, self._master).ids_by_phone(set(callers.values()))
         return {i: found[caller][0] for i, caller in callers.items() if len(found.get(caller, ())) == 1}
 
     def _customer(self, caller: str) -> Result:
         if not caller:
             return {"known": "no"}
-        with session(reads(self._engine)) as records:
+        with session(self._reads) as records:
             found = CustomerService(records, self._master).by_phone(caller)
         if len(found) != 1:
             return {"known": "no", "candidates": len(found)}

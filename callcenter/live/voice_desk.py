@@ -137,13 +137,8 @@ class VoiceDesk:
                 interaction, "voice", "in", call.called, boot, fact["leg"], party_ref, self._when(fact)
             )
         )
-        self._voice.command(
-            boot,
-            "tag",
-            fact["leg"],
-            tag={"interaction": interaction, "role": "caller", "number": call.called},
-        )
-        self._voice.command(boot, "answer", fact["leg"], max_s=self._rules.max_call_s)
+        tag = {"interaction": interaction, "role": "caller", "number": call.called}
+        self._voice.command(boot, "answer", fact["leg"], max_s=self._rules.max_call_s, tag=tag)
         self._start_flow(interaction, call, target)
 
     def _start_flow(self, interaction: str, call: IncomingCall, target: tuple[str, str]) -> None:
@@ -236,17 +231,20 @@ class VoiceDesk:
         credit_ms = self._favours.credit_ms(interaction)
         if credit_ms:
             self._count("put_first")
-        self.comfort(interaction, queue)
         self._host.submit(
             *before,
             f.InteractionQueued(interaction.id, contact, queue, at_ms),
             rf.ContactArrived(contact, queue, at_ms, credit_ms),
         )
 
-    def comfort(self, interaction: Interaction, queue: str) -> None:
-        """What a waiting caller hears."""
+    def comfort(self, interaction: Interaction, queue: str, tag: dict[str, Any] | None = None) -> None:
+        """What a waiting caller hears. `tag`: what its leg is to carry from now on."""
         self._voice.command(
-            interaction.worker, "music", interaction.leg, file=self._directory.sound_of(queue)
+            interaction.worker,
+            "music",
+            interaction.leg,
+            file=self._directory.sound_of(queue),
+            **({"tag": tag} if tag else {}),
         )
 
     def finish(self, interaction: Interaction, outcome: str) -> None:
@@ -267,7 +265,7 @@ class VoiceDesk:
     def _heard(self, facts: Sequence[AnyFact], commands: Sequence[Command]) -> None:
         for fact in facts:
             if isinstance(fact, rf.ContactArrived):
-                self._tag_place(fact.contact)
+                self._waits(fact.contact)
         for command in commands:
             if isinstance(command, Overflow):
                 interaction = self._host.book.of_contact(command.contact)
@@ -284,8 +282,8 @@ class VoiceDesk:
         elif self.flows is None or not self.flows.refused(interaction.id, command.reason):
             self.finish(interaction, "closed" if command.reason == "closed" else "overflowed")
 
-    def _tag_place(self, contact: str) -> None:
-        """The leg itself carries its place, so it survives even a journal whose tail is lost."""
+    def _waits(self, contact: str) -> None:
+        """Music; and the leg itself carries its place, so it survives even a journal whose tail is lost."""
         interaction = self._host.book.of_contact(contact)
         view = self._host.engine.contact_view(contact)
         if interaction is not None and view is not None:
@@ -295,7 +293,7 @@ class VoiceDesk:
                 "arrived_at_ms": view.arrived_at_ms,
                 "deadline_ms": view.deadline_ms,
             }
-            self._voice.command(interaction.worker, "tag", interaction.leg, tag=place)
+            self.comfort(interaction, view.queue, place)
 
     def _when(self, fact: dict[str, Any]) -> int:
         return min(int(fact["at_ms"]), self._host.clock.now_ms())

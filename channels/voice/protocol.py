@@ -22,6 +22,10 @@ Continuations travel with the command that needs them and are carried out withou
 `on_answer` (of dial: bridge and record), `on_peer_gone` (hangup | music), `on_core_lost`
 (music | keep), `max_s`, `ring_s`.
 
+`tag`, what a leg carries for whoever finds it, may come with answer, music and dial.
+
+A dialled leg that is to be bridged says `bridged`, not `ringing` and `answered`; any other dialled leg says both.
+
 Facts (`kind`): incoming, ringing, answered, ended, key, played, bridged, unbridged, recording,
 recorded, refused, failed (a command that could not be carried out).
 """

@@ -246,7 +246,8 @@ class SimWorker:
         self.unacknowledged.append(fact)
         self.facts.append(fact)
 
-    def _answer(self, leg: SimLeg, _sent: Sent) -> None:
+    def _answer(self, leg: SimLeg, sent: Sent) -> None:
+        leg.tag.update(sent.fields.get("tag", {}))
         if leg.direction == "in" and leg.state != "answered":
             leg.state, leg.answered_ms = "answered", self.clock.now_ms()
             self._fact("answered", leg.id)
@@ -258,7 +259,8 @@ class SimWorker:
         if not leg.files:
             self._quiet(leg, interrupted=False)
 
-    def _music(self, leg: SimLeg, _sent: Sent) -> None:
+    def _music(self, leg: SimLeg, sent: Sent) -> None:
+        leg.tag.update(sent.fields.get("tag", {}))
         self._quiet(leg)
         leg.music = True
 

@@ -31,7 +31,7 @@ def last(centre: Centre, kind: str) -> dict[str, object]:
 def test_a_call_from_ring_to_wrap_up(centre: Centre) -> None:
     interaction = centre.ring()
     assert (interaction.state, interaction.node, interaction.number) == (IN_FLOW, "notice", "95519")
-    assert [sent.op for sent in centre.worker.sent] == ["tag", "answer", "play"]
+    assert [sent.op for sent in centre.worker.sent] == ["answer", "play"]
     assert centre.heard(interaction) == ["zh/notice"]
 
     centre.listen_through(interaction)

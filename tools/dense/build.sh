@@ -16,6 +16,7 @@ set -euo pipefail
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 script=$here/$(basename -- "${BASH_SOURCE[0]}")
 config_site=$here/config_site.h
+figures=$here/figures.c
 : "${PYTHON:=python3}"
 : "${JOBS:=$(nproc)}"
 : "${CACHE_DIR:=${XDG_CACHE_HOME:-$HOME/.cache}/callcenter/dense}"
@@ -40,6 +41,7 @@ key_of_build() {
     {
         sha256sum <"$script"
         sha256sum <"$config_site"
+        sha256sum <"$figures"
         python_abi
         uname -m
         if [[ -n $PJPROJECT_SRC ]]; then tree_hash "$PJPROJECT_SRC"; fi
@@ -181,6 +183,16 @@ sed -i 's/pj_thread_sleep(msec);/pj_thread_sleep(msec < 2 ? msec : 2);/' pjlib/s
 perl -0pi -e 's/\n    ua_cfg\.cb\.(?:on_call_sdp_created|on_stream_precreate|on_stream_created2|on_call_media_transport_state|on_create_media_transport|on_call_media_event|on_call_rx_offer|on_call_rx_reinvite|on_call_tx_offer|on_call_redirected|on_call_replaced)\s*=\s*&Endpoint::\w+;//g;
     s/(void Endpoint::on_call_tsx_state\([^{]*\{)/$1\n    if (tsx->method.id == PJSIP_INVITE_METHOD || tsx->method.id == PJSIP_ACK_METHOD ||\n\te->body.tsx_state.type == PJSIP_EVENT_TX_MSG) return;/;
     s/(OnCallStateParam prm;\s*)prm\.e\.fromPj\(\*e\);/$1prm.e.pjEvent = (void*)e;/' pjsip/src/pjsua2/endpoint.cpp
+# The 100 that is not sent (see config_site.h) must be given back, or every call keeps one message's memory.
+perl -0pi -e 's/(Unable to send 100 response.*?\n)(#endif\n)/$1#else\n\tpjsip_tx_data_dec_ref(response);\n$2/s' \
+    pjsip/src/pjsua-lib/pjsua_call.c
+# A socket that is bound to one address is reached there: no need to ask the system for each call's Contact.
+perl -0pi -e 's/(\tif \(status == PJ_SUCCESS\) \{\n\t    )(if \(prm->local_if\) \{\n\t\tstatus = get_net_interface\(\(pjsip_transport_type_e\)\s*tp->key\.type)/$1if (prm->local_if && pj_sockaddr_has_addr(&tp->local_addr)) {\n\t\tpj_sockaddr_print(&tp->local_addr, tmp_str.ptr, PJ_INET6_ADDRSTRLEN, 0);\n\t\ttmp_str.slen = pj_ansi_strlen(tmp_str.ptr);\n\t\tpj_strdup(pool, &prm->ret_addr, &tmp_str);\n\t\tprm->ret_port = pj_sockaddr_get_port(&tp->local_addr);\n\t\tprm->ret_tp = tp;\n\t    } else $2/' \
+    pjsip/src/pjsip/sip_transport.c
+cat -- "$figures" >>pjsip/src/pjsua-lib/pjsua_call.c
+# Memory of calls that ended serves the next ones.
+sed -i 's/pj_caching_pool_init(&pjsua_var.cp, NULL, 0)/pj_caching_pool_init(\&pjsua_var.cp, NULL, 64*1024*1024)/' \
+    pjsip/src/pjsua-lib/pjsua_core.c
 version=$(sed -nE 's/^export PJ_VERSION_(MAJOR|MINOR|REV) *:= *([0-9]+).*/\2/p' version.mak | paste -sd.)
 
 # --- pjproject's libraries -------------------------------------------------------------------

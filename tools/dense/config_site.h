@@ -22,6 +22,9 @@
 #define PJSIP_UDP_SO_RCVBUF_SIZE        (4*1024*1024)
 #define PJ_HAS_IPV6                     1
 
+/* The worker's 180 follows within milliseconds: a 100 before it is one message more for everybody. */
+#define PJSUA_DISABLE_AUTO_SEND_100     1
+
 /* Media: narrow-band audio, no video. */
 #define PJMEDIA_HAS_VIDEO               0
 #define PJSUA_HAS_VIDEO                 0

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from callcenter.kernel import logging
+from callcenter.kernel.collector import spare_the_collector
 from callcenter.kernel.locks import LockTaken
 from channels.voice.worker.library import LibraryMissing
 from channels.voice.worker.sip import SipConfig
@@ -52,6 +53,7 @@ def main(argument: str) -> int:
         return 4
     status = worker.describe()
     log.info("worker_ready", **{name: status[name] for name in ("slot", "pid", "address", "library", "free")})
+    spare_the_collector()
     while not wanted:
         worker.step()
     worker.stop()

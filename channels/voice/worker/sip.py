@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from channels.voice.worker import library
+from channels.voice.worker.figures import figures_of
 
 Event = tuple[Any, ...]
 PORTS_PER_LEG = 4
@@ -58,6 +59,8 @@ class Sip:
     def __init__(self, config: SipConfig) -> None:
         self.pj, self.kind = library.load(config.library)
         self.config = config
+        self._library = _native(self.pj)
+        self.figures = figures_of(self.pj, self._library)
         self.capacity = leg_capacity(library.legs(self.pj), config)
         self.events: deque[Event] = deque()
         self.malformed = 0
@@ -128,18 +131,16 @@ class Sip:
 
     def received_packets(self, leg: str) -> int:
         """RTP packets that came from this leg so far; -1 where it has no audio."""
-        try:
-            stat = self.calls[leg].getStreamStat(0)
-            return int(stat.rtcp.rxStat.pkt)
-        except (KeyError, self.pj.Error):
-            return -1
+        call = self.calls.get(leg)
+        found = self.figures.stream(call, 0) if call is not None else None
+        return int(found["rx"]) if found else -1
 
     def stats(self, leg: str) -> dict[str, Any] | None:
         """Quality figures so far; None where there is no audio."""
         call = self.calls.get(leg)
         if call is None:
             return None
-        call.stats = _stats(call, 0)
+        call.stats = self.figures.stream(call, 0)
         found: dict[str, Any] | None = call.stats
         return found
 
@@ -152,7 +153,7 @@ class Sip:
 
     def _start_library(self) -> Any:
         pj = self.pj
-        _native(pj).pj_log_set_level(1)
+        self._library.pj_log_set_level(1)
         endpoint = pj.Endpoint()
         before = _epolls()
         endpoint.libCreate()
@@ -193,7 +194,7 @@ class Sip:
         self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_TCP, transport)
         self._endpoint.libStart()
         # Call-IDs and tags of a library built without libuuid come from `rand()`
-        _native(self.pj).pj_srand(secrets.randbits(32))
+        self._library.pj_srand(secrets.randbits(32))
         self._endpoint.audDevManager().setNullDev()
         for codec in self._endpoint.codecEnum2():
             name = codec.codecId.rsplit("/", 1)[0]
@@ -254,7 +255,8 @@ class _Classes:
 
 def _make_classes(sip: Sip) -> _Classes:
     """Director classes of the library that was chosen; they only enqueue."""
-    pj, events = sip.pj, sip.events
+    pj, events, figures = sip.pj, sip.events, sip.figures
+    disconnected = pj.PJSIP_INV_STATE_DISCONNECTED
     completed, received, server = pj.PJSIP_TSX_STATE_COMPLETED, pj.PJSIP_EVENT_RX_MSG, pj.PJSIP_ROLE_UAS
 
     class Call(pj.Call):  # type: ignore[name-defined]
@@ -264,12 +266,12 @@ def _make_classes(sip: Sip) -> _Classes:
             self.stats: dict[str, Any] | None = None
 
         def onStreamDestroyed(self, prm: Any) -> None:
-            self.stats = self.stats or _stats(self, prm.streamIdx)
+            self.stats = self.stats or figures.stream(self, prm.streamIdx)
 
         def onCallState(self, prm: Any) -> None:
-            info = self.getInfo()
-            events.append(("state", self.leg, info.state, int(info.lastStatusCode), self.stats))
-            if info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
+            state, code = figures.state(self)
+            events.append(("state", self.leg, state, code, self.stats))
+            if state == disconnected:
                 # The library's id is free when this returns, and the next INVITE may take it: a call
                 # object destroyed later would hang up that stranger. So: now, and as the last act.
                 if sip.calls.get(self.leg) is self:
@@ -278,13 +280,7 @@ def _make_classes(sip: Sip) -> _Classes:
                 self.this = None
 
         def onCallMediaState(self, prm: Any) -> None:
-            info = self.getInfo()  # held: the list of media points into it
-            active = any(
-                media.type == pj.PJMEDIA_TYPE_AUDIO
-                and media.status in (pj.PJSUA_CALL_MEDIA_ACTIVE, pj.PJSUA_CALL_MEDIA_REMOTE_HOLD)
-                for media in info.media
-            )
-            events.append(("media", self.leg, active))
+            events.append(("media", self.leg, figures.audio_active(self)))
 
         def onDtmfEvent(self, prm: Any) -> None:
             if not prm.flags & _DTMF_IS_UPDATE:
@@ -326,20 +322,3 @@ def _native(pj: Any) -> ctypes.CDLL:
 def _clean(message: str) -> str:
     """Bytes that are no UTF-8 arrive as lone surrogates, which nothing can encode again."""
     return message.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def _stats(call: Any, index: int) -> dict[str, Any] | None:
-    """Quality figures of an ending call: packets, loss, jitter in microseconds, codec."""
-    with contextlib.suppress(Exception):
-        stat = call.getStreamStat(index)  # held: its parts point into it
-        rtcp = stat.rtcp
-        return {
-            "rx": int(rtcp.rxStat.pkt),
-            "tx": int(rtcp.txStat.pkt),
-            "rx_lost": int(rtcp.rxStat.loss),
-            "tx_lost": int(rtcp.txStat.loss),
-            "jitter_us": int(rtcp.rxStat.jitterUsec.mean),
-            "rtt_us": int(rtcp.rttUsec.mean),
-            "codec": str(call.getStreamInfo(index).codecName),
-        }
-    return None

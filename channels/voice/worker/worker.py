@@ -89,7 +89,7 @@ class Worker:
             "reject": self._reject,
             "play": self._play,
             "stop": lambda leg, _message: self.media.quiet(leg),
-            "music": lambda leg, message: self.media.music(leg, message.get("file") or self.config.music),
+            "music": self._music,
             "bridge": lambda leg, message: self._bridge(
                 leg, self.legs[message["other"]], message.get("record")
             ),
@@ -222,11 +222,13 @@ class Worker:
             return
         elif state == pj.PJSIP_INV_STATE_EARLY and leg.direction == "out" and leg.state == INCOMING:
             leg.state = EARLY
-            self._fact("ringing", leg.id, code=code)
+            if not leg.then.on_answer:
+                self._fact("ringing", leg.id, code=code)
         elif state == pj.PJSIP_INV_STATE_CONFIRMED and leg.state != ANSWERED:
             leg.state = ANSWERED
             leg.answered_ms = now_ms()
-            self._fact("answered", leg.id)
+            if leg.direction == "out" and not leg.then.on_answer:
+                self._fact("answered", leg.id)
             self._continue_answered(leg)
 
     def _on_media(self, leg_id: str, active: bool) -> None:
@@ -439,10 +441,15 @@ class Worker:
 
     def _answer(self, leg: Leg, message: Message) -> None:
         leg.then.update(message.get("then", {}))
+        leg.tag.update(message.get("tag", {}))
         if leg.direction == "in" and leg.state in (INCOMING, EARLY):
             self.sip.respond(leg.id, 200)
         if message.get("max_s"):
             self._after(leg, message["max_s"] * 1000, lambda: self._hang_up(leg, 0, "max_duration"))
+
+    def _music(self, leg: Leg, message: Message) -> None:
+        leg.tag.update(message.get("tag", {}))
+        self.media.music(leg, message.get("file") or self.config.music)
 
     def _reject(self, leg: Leg, message: Message) -> None:
         headers = {"Retry-After": str(message["retry_after_s"])} if message.get("retry_after_s") else {}
