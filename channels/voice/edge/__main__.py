@@ -17,6 +17,7 @@ from twisted.internet import reactor as _reactor  # noqa: E402 - after the react
 from twisted.internet.error import CannotListenError  # noqa: E402
 
 from callcenter.kernel import locks, logging  # noqa: E402
+from callcenter.kernel.collector import spare_the_collector  # noqa: E402
 from channels.voice.edge.digest import Digest  # noqa: E402
 from channels.voice.edge.flow import UDP, Flow, Seal, bracketed  # noqa: E402
 from channels.voice.edge.proxy import EdgeConfig, Proxy  # noqa: E402
@@ -134,6 +135,7 @@ def main(argument: str) -> int:
         sys.stderr.write(f"edge: cannot start on {raw['listen']} and {raw['inside']}: {error}\n")
         return 4
     log.info("edge_ready", address=edge.describe()["address"])
+    spare_the_collector()
     reactor.run()
     log.info("edge_stopped")
     return 0

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from channels.voice.edge.digest import Digest
 from channels.voice.edge.flow import TCP, TLS, UDP, Flow, Seal, bracketed
-from channels.voice.edge.limits import IGNORE, PASS, SCANNERS, Bucket, SourceLimits
+from channels.voice.edge.limits import IGNORE, PASS, Bucket, SourceLimits, is_scanner
 from channels.voice.edge.message import (
     Malformed,
     SipMessage,
@@ -133,21 +133,20 @@ class Proxy:
 
     def from_outside(self, data: bytes, flow: Flow) -> list[Send]:
         """One message from the network; never raises for what it holds."""
-        if SCANNERS.search(data[:2048]):
-            self.counts["scanner"] += 1
-            return []
         try:
             message = parse(data)
             if not message.is_request:
                 return self._reply_from_outside(message, flow)
             via = self._receive(message, flow)
         except Malformed as error:
-            return self._malformed(error, flow)
+            return self._malformed(error, data, flow)
         method = message.method
         if method == b"CANCEL":
             return self._cancel(message, via, flow)
         if method == b"ACK" or self._in_dialog(message):
             return self._dialog_from_outside(message, via, flow)
+        if is_scanner(data):
+            return self._scanned()
         if method == b"INVITE":
             return self._new_call(message, via, flow)
         refusal = self._limited(message, via, flow)
@@ -179,7 +178,13 @@ class Proxy:
             via = parse_via(value)
         return via
 
-    def _malformed(self, error: Malformed, flow: Flow) -> list[Send]:
+    def _scanned(self) -> list[Send]:
+        self.counts["scanner"] += 1
+        return []
+
+    def _malformed(self, error: Malformed, data: bytes, flow: Flow) -> list[Send]:
+        if is_scanner(data):
+            return self._scanned()
         self.counts["malformed"] += 1
         message = error.message
         if message is None or not message.is_request or message.method == b"ACK":
@@ -320,7 +325,9 @@ class Proxy:
     def _cancel(self, message: SipMessage, via: Via, flow: Flow) -> list[Send]:
         path = self.paths.get(message.value(b"call-id"))
         if path is None or path.cseq != message.cseq()[0] or path.outside != flow:
-            return self._refuse(message, via, flow, 481, "unknown_cancel")
+            return self._limited(message, via, flow) or self._refuse(
+                message, via, flow, 481, "unknown_cancel"
+            )
         return self._pass_in(message, via, flow, path.inside)
 
     def _dialog_from_outside(self, message: SipMessage, via: Via, flow: Flow) -> list[Send]:

@@ -3,7 +3,9 @@ every message goes through `Proxy`."""
 
 from __future__ import annotations
 
+import functools
 import ipaddress
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ from twisted.python.failure import Failure
 from channels.voice.edge.flow import TCP, TLS, UDP, Flow
 from channels.voice.edge.framing import PING, PONG, StreamBroken, StreamFraming
 from channels.voice.edge.proxy import INSIDE, MAX_MESSAGE, Proxy, Send
+from channels.voice.pace import EventPace
 from channels.voice.protocol import MAX_FRAME, FrameError, Message, pack, unpack
 
 MAX_CONNECTIONS = 5_000
@@ -26,6 +29,9 @@ IDLE_S = 120.0
 """a connection that never brought a whole message, or none for this long, is closed"""
 _MAX_WAITING = 64
 _SOCKET_BYTES = 4 * 1024 * 1024
+BUSY_DATAGRAMS_S, REST_S = 1000, 0.003
+"""datagrams a second of one socket from which on it rests between reads: whoever wakes for each one spends
+more on waking than on work"""
 reactor: Any = _reactor
 
 
@@ -37,6 +43,7 @@ class _Datagrams(DatagramProtocol):
         self, heard: Callable[[bytes, Flow], list[Send]], carry: Callable[[list[Send]], None]
     ) -> None:
         self._heard, self._carry = heard, carry
+        self._pace, self._resting = EventPace(BUSY_DATAGRAMS_S), False
 
     def startProtocol(self) -> None:
         import socket
@@ -47,6 +54,16 @@ class _Datagrams(DatagramProtocol):
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
         if len(datagram) > 4:  # shorter ones keep a NAT open
             self._carry(self._heard(datagram, Flow(UDP, addr[0], addr[1])))
+        self._pace.count += 1
+        if not self._resting and self._pace.rests(time.monotonic()):
+            self._resting = True
+            self.transport.stopReading()  # after what is here already
+            reactor.callLater(REST_S, self._go_on)
+
+    def _go_on(self) -> None:
+        self._resting = False
+        if self.transport is not None and self.transport.connected:
+            self.transport.startReading()
 
 
 class _Stream(Protocol):
@@ -240,6 +257,7 @@ class EdgeServer:
                 )
 
 
+@functools.lru_cache(maxsize=4096)
 def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
