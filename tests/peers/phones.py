@@ -255,7 +255,8 @@ class Sipp(Child):
 class Baresip(Child):
     """A telephone with a tone for a voice that keeps what it hears; told what to do over a socket.
 
-    `answer`: manual, or auto. With a `registrar` (host:port) it registers there."""
+    `answer`: manual, or auto. With a `registrar` (host:port) it registers there. `trusts`: a certificate; then it
+    speaks TLS, and only with who has it."""
 
     def __init__(
         self,
@@ -270,6 +271,7 @@ class Baresip(Child):
         codec: str = "PCMU/8000/1",
         registrar: str = "",
         password: str = "",
+        trusts: Path | None = None,
     ) -> None:
         super().__init__(directory)
         self.port, control, rtp = port or free_port(), free_port(), free_port()
@@ -278,6 +280,8 @@ class Baresip(Child):
         self._token, self._buffer = itertools.count(1), b""
         write_tone(directory / "voice.wav", hertz, seconds, int(codec.split("/")[1]))
         account = f"<sip:{user}@{registrar or HOST}>;answermode={answer};audio_codecs={codec}"
+        if trusts is not None:
+            account = account.replace(">", ";transport=tls>", 1)
         account += f";regint=60;auth_user={user};auth_pass={password}\n" if registrar else ";regint=0\n"
         (directory / "accounts").write_text(account)
         config = [
@@ -291,6 +295,7 @@ class Baresip(Child):
             "audio_alert aubridge,alert",
             f"snd_path {directory}",
             "statmode_default off",
+            *([f"sip_cafile {trusts}"] if trusts is not None else []),
             "module_path /usr/lib/baresip/modules",
             *(f"module {name}.so" for name in ("g711", "g722", "aufile", "aubridge", "sndfile")),
             *(f"module_app {name}.so" for name in ("account", "menu", "ctrl_tcp")),

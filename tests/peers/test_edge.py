@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.peers.centre import Centre, agent, queue
 from tests.peers.phones import HOST, Baresip, Sipp, free_port, until
@@ -55,6 +60,65 @@ def test_a_registered_phone_is_rung_and_both_hear_each_other(
         assert_tone(phone.heard(), 440, 4)
     row = centre.ended(NUMBER)
     assert (row["outcome"], row["agent"]) == ("answered", "1001")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """Certificate and key of 127.0.0.1, signed by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST))]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    kind, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (tmp_path / "tls.crt").write_bytes(made.public_bytes(pem))
+    (tmp_path / "tls.key").write_bytes(key.private_bytes(pem, kind, plain))
+    return tmp_path / "tls.crt", tmp_path / "tls.key"
+
+
+def test_phones_over_tls(start_centre: Start, tmp_path: Path, certificate: tuple[Path, Path]) -> None:
+    """A desk phone that registered over TLS is rung on that connection; a caller comes over TLS, too."""
+    tls = f"{HOST}:{free_port()}"
+    centre = start_centre(
+        numbers=[{"number": NUMBER, "queue": "service"}],
+        queues=[queue("service")],
+        agents=[agent("1001", device="sip:1001@centre")],
+        voice={"tls_listen": tls, "tls_cert": str(certificate[0]), "tls_key": str(certificate[1])},
+    )
+    password = centre.add_phone("1001")
+    with (
+        Baresip(
+            tmp_path / "desk",
+            "1001",
+            hertz=880,
+            answer="auto",
+            registrar=tls,
+            password=password,
+            trusts=certificate[0],
+        ) as phone,
+        Baresip(tmp_path / "caller", CALLER, hertz=440, trusts=certificate[0]) as caller,
+    ):
+        until(lambda: centre.status()["edge"]["registered"] == 1, 10, "the registration", 0.05)
+        caller.dial(NUMBER, f"{tls};transport=tls")
+        phone.event("CALL_ESTABLISHED")
+        until(lambda: caller.heard_s() > 4, 15, "four seconds of talk")
+        assert centre.status()["edge"]["connections"] >= 2
+        caller.hang_up()
+        phone.event("CALL_CLOSED")
+        caller.event("CALL_CLOSED")
+        assert_tone(caller.heard(), 880, 4)
+        assert_tone(phone.heard(), 440, 4)
+        for side in (phone, caller):
+            assert "Via: SIP/2.0/TLS" in side.output.read_text(errors="replace")
 
 
 def test_a_wrong_password_registers_nobody(start_centre: Start, tmp_path: Path) -> None:

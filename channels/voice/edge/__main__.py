@@ -45,7 +45,8 @@ class Edge:
             f"{bracketed(public[0])}:{public[1]}",
             raw["domain"],
         )
-        config = EdgeConfig(public, self.inside, raw["domain"], **raw["rules"])
+        tls_port = _pair(raw["tls"]["listen"])[1] if raw["tls"] else 0
+        config = EdgeConfig(public, self.inside, raw["domain"], tls_port, **raw["rules"])
         self.proxy = Proxy(
             config,
             Seal(self.store.key()),

@@ -56,6 +56,8 @@ class EdgeConfig:
     inside: tuple[str, int]
     domain: str
     """realm of the telephones' accounts and host of their addresses"""
+    tls_port: int = 0
+    """where the outside finds us over TLS; 0 for nowhere"""
     accept: str = "anyone"
     """whose calls are taken: anyone | known (trunks and registered telephones)"""
     retry_after_s: int = 10
@@ -126,7 +128,14 @@ class Proxy:
         }
         self._public = (config.public[0].encode(), config.public[1])
         self._inside = (config.inside[0].encode(), config.inside[1])
-        self._public_text = f"{bracketed(config.public[0])}:{config.public[1]}".encode()
+        host = bracketed(config.public[0])
+        plain, tls = f"{host}:{config.public[1]}".encode(), f"{host}:{config.tls_port}".encode()
+        self._public_texts = {UDP: plain, TCP: plain, TLS: tls if config.tls_port else plain}
+        self._own = {self._public, self._inside}
+        self._outer = {self._public}
+        if config.tls_port:
+            self._own.add((self._public[0], config.tls_port))
+            self._outer.add((self._public[0], config.tls_port))
         self._inside_text = f"{bracketed(config.inside[0])}:{config.inside[1]}".encode()
 
     # --- from carriers and telephones ------------------------------------------------------------
@@ -318,7 +327,8 @@ class Proxy:
         token = self._seal.token(path.outside)
         end = b"" if path.outside.transport == UDP else b";transport=" + path.outside.transport.encode()
         nearest = b"<sip:%s;lr;cc-from=%s>" % (self._inside_text, path.origin.encode())
-        self._record(message, nearest, b"<sip:%s@%s%s;lr>" % (token, self._public_text, end))
+        ours = self._public_texts[path.outside.transport]
+        self._record(message, nearest, b"<sip:%s@%s%s;lr>" % (token, ours, end))
         self._push_via(message, via, INSIDE, path.outside)
         return [Send(INSIDE, path.inside, message.to_bytes())]
 
@@ -363,7 +373,7 @@ class Proxy:
         if own.branch.startswith(OUR_BRANCH):
             sends = self.trunks.answered(message, own.branch, self._now_s())
             return [Send(OUTSIDE, to, data) for to, data in sends]
-        if (own.host, own.port) != self._public:
+        if (own.host, own.port) not in self._outer:
             self.counts["reply_not_ours"] += 1
             return []
         message.remove_first_value(b"via")
@@ -520,7 +530,8 @@ class Proxy:
         return b"\r\n".join(
             [
                 b"ACK " + path.uri + b" SIP/2.0",
-                b"Via: SIP/2.0/" + transport + b" " + self._public_text + b";rport;branch=" + own.branch,
+                b"Via: SIP/2.0/%s %s;rport;branch=%s"
+                % (transport, self._public_texts[path.outside.transport], own.branch),
                 b"Max-Forwards: 70",
                 b"From: " + message.value(b"from"),
                 b"To: " + message.value(b"to"),
@@ -538,12 +549,12 @@ class Proxy:
         return has_tag(message.lines[message.line_of(b"to")])
 
     def _is_own(self, uri: Uri | None) -> bool:
-        return uri is not None and (uri.host, uri.port or DEFAULT_PORT) in (self._public, self._inside)
+        return uri is not None and (uri.host, uri.port or DEFAULT_PORT) in self._own
 
     def _is_looped(self, message: SipMessage) -> bool:
         for value in message.values(b"via"):
             via = parse_via(value)
-            if (via.host, via.port) == self._public and via.branch.startswith(_BRANCH):
+            if (via.host, via.port) in self._outer and via.branch.startswith(_BRANCH):
                 return True
         return False
 
@@ -579,7 +590,7 @@ class Proxy:
         token = self._seal.token(outside) if _is_address(outside.host) else b""
         at = token + b"@" if token else b""
         end = b"" if outside.transport == UDP else b";transport=" + outside.transport.encode()
-        nearest = b"<sip:%s%s%s;lr>" % (at, self._public_text, end)
+        nearest = b"<sip:%s%s%s;lr>" % (at, self._public_texts[outside.transport], end)
         self._record(message, nearest, b"<sip:%s;lr>" % self._inside_text)
 
     def _record(self, message: SipMessage, nearest: bytes, farthest: bytes) -> None:
@@ -595,7 +606,8 @@ class Proxy:
         branch = _BRANCH + digest + (b".%d" % attempt if attempt else b"")
         if side == OUTSIDE:
             transport = outside.transport.upper().encode()
-            line = b"Via: SIP/2.0/%s %s;rport;branch=%s" % (transport, self._public_text, branch)
+            ours = self._public_texts[outside.transport]
+            line = b"Via: SIP/2.0/%s %s;rport;branch=%s" % (transport, ours, branch)
         else:
             line = b"Via: SIP/2.0/UDP %s;branch=%s" % (self._inside_text, branch)
             if outside.transport != UDP:
