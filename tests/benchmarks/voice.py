@@ -254,6 +254,62 @@ def core_killed(talking: int = 100, waiting: int = 50) -> Figures:
     }
 
 
+def worker_killed(talking: int = 100, waiting: int = 50) -> Figures:
+    """One of two workers is killed while so many talk and wait: only its calls end, its agents are free."""
+    with Centre(Shape(talking, edge=True, workers=2)) as centre:
+        phones = agents(centre)
+        queued = callers(centre, talking + waiting, 30, 600_000)
+        time.sleep((talking + waiting) / 30 + 3)
+        dead = centre.status()["workers"][0]
+        metrics = centre.metrics()
+        before = metrics['callcenter_agents{state="talking"}']
+        at_s = time.monotonic()
+        os.kill(dead["pid"], signal.SIGKILL)
+        lost = _cut_off(centre, at_s)
+        time.sleep(3)
+        after = centre.metrics()
+        queued.stop()
+        phones.stop()
+    return {
+        "legs_of_the_dead": dead["legs"],
+        "cut_off": int(after['callcenter_interactions_ended_total{outcome="cut_off"}']),
+        "talking_before": int(before),
+        "talking_after": int(after['callcenter_agents{state="talking"}']),
+        "noticed_s": lost,
+    }
+
+
+def _cut_off(centre: Centre, at_s: float) -> float:
+    """Seconds until the calls of a dead worker are closed and its agents are free."""
+    while time.monotonic() - at_s < 10:
+        if centre.metrics().get('callcenter_interactions_ended_total{outcome="cut_off"}', 0):
+            return round(time.monotonic() - at_s, 2)
+        time.sleep(0.02)
+    return -1.0
+
+
+def edge_killed(talking: int = 100, waiting: int = 50) -> Figures:
+    """The edge is killed while so many talk and wait; then everybody hangs up through the new one."""
+    with Centre(Shape(talking, edge=True, workers=2)) as centre:
+        phones = agents(centre)
+        queued = callers(centre, talking + waiting, 30, 12_000)
+        time.sleep((talking + waiting) / 30 + 2)
+        before = queued.counts()
+        os.kill(centre.status()["edge"]["pid"], signal.SIGKILL)
+        result = queued.wait(60)
+        again = callers(centre, 100, 50, _TALK_MS).wait(30)
+        metrics = centre.metrics()
+        phones.stop()
+    return {
+        "calls": talking + waiting,
+        "standing_when_killed": before["now"],
+        "ended_well": result["good"],
+        "failed": result["failed"],
+        "cut_off": int(metrics.get('callcenter_interactions_ended_total{outcome="cut_off"}', 0)),
+        "new_calls_good": again["good"],
+    }
+
+
 def _adopted(centre: Centre, wanted: int, at_s: float) -> tuple[float, float]:
     """Seconds from the kill, and from the new core's start, until it holds all calls."""
     log = centre.folder / "var" / "log" / "core.log"
@@ -327,6 +383,8 @@ FIGURES: dict[str, Callable[[], Figures]] = {
     "media_recorded": lambda: media(record=True),
     "memory_growth": growth,
     "core_killed": core_killed,
+    "worker_killed": worker_killed,
+    "edge_killed": edge_killed,
     "answer_direct": lambda: answer_time(edge=False),
     "answer_edge": lambda: answer_time(edge=True),
     "limit": limit,

@@ -322,6 +322,16 @@ def test_no_more_calls_a_second_than_admitted(tmp_path: Path) -> None:
     assert 98 <= taken <= 104
 
 
+def test_a_broken_via_below_a_good_one_is_answered_and_counted(world: World) -> None:
+    """Found by fuzzing: it raised where nobody caught it."""
+    broken = sip("INVITE").replace(
+        b"Max-Forwards", b"Via: SIP/2.0/UDP 203.0.11,.9:5062;branch=z9hG4bKx\r\nMax-Forwards", 1
+    )
+    (send,) = world.outside(broken)
+    assert send.data.startswith(b"SIP/2.0 400 ")
+    assert world.proxy.counts["malformed"] == 1
+
+
 def test_scanners_hear_nothing(world: World) -> None:
     assert world.outside(sip("OPTIONS", User_Agent="friendly-scanner")) == []
     assert world.proxy.counts["scanner"] == 1

@@ -142,13 +142,18 @@ class Proxy:
 
     def from_outside(self, data: bytes, flow: Flow) -> list[Send]:
         """One message from the network; never raises for what it holds."""
+        message: SipMessage | None = None
         try:
             message = parse(data)
             if not message.is_request:
                 return self._reply_from_outside(message, flow)
-            via = self._receive(message, flow)
+            return self._request_from_outside(message, data, flow)
         except Malformed as error:
-            return self._malformed(error, data, flow)
+            return self._malformed(error.reason, error.message or message, data, flow)
+
+    def _request_from_outside(self, message: SipMessage, data: bytes, flow: Flow) -> list[Send]:
+        """Raises Malformed for what is found broken on the way."""
+        via = self._receive(message, flow)
         method = message.method
         if method == b"CANCEL":
             return self._cancel(message, via, flow)
@@ -191,11 +196,10 @@ class Proxy:
         self.counts["scanner"] += 1
         return []
 
-    def _malformed(self, error: Malformed, data: bytes, flow: Flow) -> list[Send]:
+    def _malformed(self, reason: str, message: SipMessage | None, data: bytes, flow: Flow) -> list[Send]:
         if is_scanner(data):
             return self._scanned()
         self.counts["malformed"] += 1
-        message = error.message
         if message is None or not message.is_request or message.method == b"ACK":
             return []
         if self._limits.judge(flow.host, self._now_s()) != PASS:
@@ -204,7 +208,7 @@ class Proxy:
             via = parse_via(first_value(message, b"via"))
         except Malformed:
             return []
-        text = "Bad Request: " + error.reason
+        text = "Bad Request: " + reason
         return [Send(OUTSIDE, reply_flow(via, flow), reply(message, self._seal, 400, text))]
 
     def _limited(self, message: SipMessage, via: Via, flow: Flow) -> list[Send] | None:

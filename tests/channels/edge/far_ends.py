@@ -42,7 +42,10 @@ class Read:
             key = name.strip().lower()
             self.headers.append((_COMPACT.get(key, key), value.strip()))
         self.body = body
-        assert int(self.one("content-length") or 0) == len(body)
+        length = self.one("content-length")
+        assert not length or int(length) == len(body), (
+            "a datagram may say none (RFC 3261 §18.3), never a wrong one"
+        )
 
     @property
     def method(self) -> str:
