@@ -332,6 +332,12 @@ def test_a_broken_via_below_a_good_one_is_answered_and_counted(world: World) -> 
     assert world.proxy.counts["malformed"] == 1
 
 
+def test_a_short_name_of_a_scanner_in_a_token_is_nobodys_name(world: World) -> None:
+    (send,) = world.outside(sip("OPTIONS", Authorization='Digest nonce="x9NMAPq", response="iwar"'))
+    assert send.data.startswith(b"SIP/2.0 200 ")
+    assert world.outside(sip("OPTIONS", User_Agent="nmap/7.9")) == []
+
+
 def test_scanners_hear_nothing(world: World) -> None:
     assert world.outside(sip("OPTIONS", User_Agent="friendly-scanner")) == []
     assert world.proxy.counts["scanner"] == 1

@@ -8,9 +8,11 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 _SCANNERS = re.compile(
-    rb"friendly-scanner|sipvicious|sipcli|sundayddr|iwar|sip-scan|smap|pplsip|vaxsipuseragent|nmap|masscan",
+    rb"friendly-scanner|sipvicious|sundayddr|sip-scan|vaxsipuseragent"
+    rb"|\r\nuser-agent[ \t]*:[^\r]*\b(?:sipcli|iwar|smap|pplsip|nmap|masscan)\b",
     re.I,
 )
+"""short names only where a tool names itself: four letters also stand in many a nonce"""
 _MAX_SOURCES = 20_000
 _LOOKED_THROUGH = 2048
 PASS, REFUSE, IGNORE = "pass", "refuse", "ignore"
