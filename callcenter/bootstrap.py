@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from callcenter.directory.directory import Directory
+from callcenter.directory.directory import Directory, prompt_file
 from callcenter.history import HistoryFollower
 from callcenter.journal import store
 from callcenter.journal.private import PrivateStore
@@ -30,6 +30,7 @@ from callcenter.kernel.schedule import AsyncioScheduler
 from callcenter.live import trail
 from callcenter.live.adoption import Adoption
 from callcenter.live.agents import AgentDesk
+from callcenter.live.control import CallControl
 from callcenter.live.cut_off import CutOffs
 from callcenter.live.flow_runner import FlowRunner
 from callcenter.live.host import Host
@@ -127,6 +128,15 @@ class Core:
         flows = {**shipped(), **self.directory.direct_flows()}
         self.desk.flows = FlowRunner(
             host, self.scheduler, self.pool, self.speech, self.lookups, flows, self.desk
+        )
+        self.control = self.desk.control = CallControl(
+            host,
+            self.scheduler,
+            self.pool,
+            self.offers,
+            self.ids,
+            prompt_file(settings, "ringback"),
+            settings.voice.max_call_s,
         )
         self.adoption = Adoption(
             host,

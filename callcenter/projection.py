@@ -32,6 +32,8 @@ SEGMENT_COLUMNS = (
     *("interaction_id", "n", "org_id", "kind", "queue", "agent", "started_at_ms", "ended_at_ms", "result"),
 )
 QUEUED, RINGING, TALKING, WRAPPING, IN_FLOW = "queued", "ringing", "talking", "wrapping", "flow"
+HELD, PARKED, OUTSIDE = "held", "parked", "outside"
+_WITH_AGENT = (TALKING, HELD)
 _QUALITY = ("codec", "rx", "rx_lost", "tx", "tx_lost", "jitter_us", "rtt_us")
 
 
@@ -65,6 +67,10 @@ class Projection:
             "OfferEnded": self._offer_ended,
             "InteractionAnswered": self._answered,
             "AgentLost": self._agent_lost,
+            "ModesChanged": self._modes_changed,
+            "AgentReleased": self._released,
+            "GuestTookOver": self._took_over,
+            "InteractionParked": self._parked,
             "RecordingSaved": self._recorded,
             "InteractionEnded": self._ended,
             "LegClosed": self._leg_closed,
@@ -207,6 +213,38 @@ class Projection:
             self._shut(record, fact["occurred_at_ms"], "agent_lost")
             self._open(record, QUEUED, fact["occurred_at_ms"])
 
+    def _modes_changed(self, fact: Plain) -> None:
+        """The customer is always the first."""
+        record = self._record(fact)
+        if (
+            record is None
+            or record.open is None
+            or record.open["kind"] not in _WITH_AGENT
+            or not fact["modes"]
+        ):
+            return
+        kind = HELD if fact["modes"][0] == "hold" else TALKING
+        if kind != record.open["kind"]:
+            agent = record.open["agent"]
+            self._shut(record, fact["occurred_at_ms"], kind)
+            self._open(record, kind, fact["occurred_at_ms"], agent)
+
+    def _released(self, fact: Plain) -> None:
+        record = self._record(fact)
+        if record is not None:
+            self._shut(record, fact["occurred_at_ms"], fact["why"])
+
+    def _took_over(self, fact: Plain) -> None:
+        record = self._record(fact)
+        if record is not None:
+            record.row["agent"] = fact["agent"] or record.row["agent"]
+            self._open(record, TALKING if fact["agent"] else OUTSIDE, fact["occurred_at_ms"], fact["agent"])
+
+    def _parked(self, fact: Plain) -> None:
+        record = self._record(fact)
+        if record is not None:
+            self._open(record, PARKED, fact["occurred_at_ms"], fact["agent"])
+
     def _recorded(self, fact: Plain) -> None:
         record = self._record(fact)
         if record is not None:
@@ -217,7 +255,7 @@ class Projection:
         if record is None or record.row["ended_at_ms"] is not None:
             return
         row, at_ms = record.row, fact["occurred_at_ms"]
-        talked = record.open is not None and record.open["kind"] == TALKING
+        talked = record.open is not None and record.open["kind"] in _WITH_AGENT
         self._shut(record, at_ms, fact["outcome"])
         row["ended_at_ms"] = max(at_ms, row["arrived_at_ms"])
         row["outcome"], row["cause"], row["ended_by"] = fact["outcome"], fact["cause"], fact["by"]

@@ -59,7 +59,10 @@ class ContactQueries:
 
     async def party_of(self, interaction: str, agent: str) -> str:
         """Reference of the party of an ended interaction of this agent. Raises NotAllowed."""
-        query = "SELECT party_ref FROM interactions WHERE id = :i AND agent = :a"
+        query = (
+            "SELECT party_ref FROM interactions i WHERE id = :i AND (agent = :a OR EXISTS (SELECT 1 FROM segments s "
+            "WHERE s.interaction_id = i.id AND s.agent = :a AND s.kind = 'talking'))"
+        )
         rows = await self._run(lambda: self._rows(query, {"i": interaction, "a": agent}))
         if not rows:
             raise NotAllowed("not_yours")

@@ -52,7 +52,8 @@ class WithdrawOffer(Command):
 
 @dataclass(frozen=True, slots=True)
 class Overflow(Command):
-    """The queue does not take the contact. Reasons: closed, full, unknown_queue."""
+    """The queue does not take the contact. Reasons: closed, full, unknown_queue; agent_not_ready where the one
+    it was meant for cannot take it now."""
 
     contact: str
     queue: str
@@ -75,8 +76,8 @@ class AgentChanged(Command):
 class RecordDecision(Command):
     """Why this agent and this contact met.
 
-    rule: `longest_idle` (a contact chose among idle agents) or `earliest_deadline` (an agent chose among
-    waiting contacts). considered: the ten best candidates, (id, key in ms), the winner first.
+    rule: `longest_idle` (a contact chose among idle agents), `earliest_deadline` (an agent chose among
+    waiting contacts) or `chosen` (by a person). considered: the ten best candidates, (id, key in ms), the winner first.
     rest: (reason, count) of all others."""
 
     offer: str

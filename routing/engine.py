@@ -354,15 +354,19 @@ class RoutingEngine:
         if queue is None:
             self._commands.append(Overflow(fact.contact, fact.queue, "unknown_queue"))
             return
-        if self._t.closed.get(queue.name):
+        chosen = self._t.agents.get(fact.agent) if fact.agent else None
+        if fact.agent and (chosen is None or chosen.state != IDLE):
+            self._commands.append(Overflow(fact.contact, queue.name, "agent_not_ready"))
+            return
+        if chosen is None and self._t.closed.get(queue.name):
             self._commands.append(Overflow(fact.contact, queue.name, "closed"))
             return
-        if queue.max_waiting and self._t.waiting.get(queue.name, 0) >= queue.max_waiting:
+        if chosen is None and queue.max_waiting and self._t.waiting.get(queue.name, 0) >= queue.max_waiting:
             self._commands.append(Overflow(fact.contact, queue.name, "full"))
             return
         arrived_at_ms = min(fact.occurred_at_ms, self._now)
         deadline_ms = self._policy.deadline_ms(queue, arrived_at_ms, fact.credit_ms)
-        self._admit(fact.contact, queue.name, queue.skills, arrived_at_ms, deadline_ms)
+        self._admit(fact.contact, queue.name, queue.skills, arrived_at_ms, deadline_ms, chosen)
 
     def _admit(
         self,
@@ -371,17 +375,21 @@ class RoutingEngine:
         needs: tuple[tuple[str, int], ...],
         arrived_at_ms: int,
         deadline_ms: int,
+        chosen: Agent | None = None,
     ) -> None:
         self._order += 1
         contact = Contact(contact_id, queue, needs, arrived_at_ms, deadline_ms, self._order)
         self._t.contacts[contact_id] = contact
-        self._wait(contact)
+        self._wait(contact, chosen)
 
-    def _wait(self, contact: Contact) -> None:
+    def _wait(self, contact: Contact, chosen: Agent | None = None) -> None:
         contact.state, contact.offer, contact.agent = WAITING, "", ""
         self._count_waiting(contact.queue, 1)
         self._index.add_waiting(contact)
-        self._match_contact(contact)
+        if chosen is not None:
+            self._make_offer(contact, chosen, "chosen", ((chosen.id, chosen.idle_since_ms),), ())
+        else:
+            self._match_contact(contact)
 
     def _match_contact(self, contact: Contact) -> None:
         first = self._index.first_idle(contact, self._now, _CONSIDERED)

@@ -61,12 +61,16 @@ class AgentNotReady(Fact):
 
 @dataclass(frozen=True, slots=True)
 class ContactArrived(Fact):
-    """`credit_ms` is waiting time already earned elsewhere: it moves the virtual deadline forward."""
+    """`credit_ms` is waiting time already earned elsewhere: it moves the virtual deadline forward.
+
+    `agent`: somebody chose who shall have it (a transfer, a parked call taken back). It is offered to that agent
+    first, whatever their skills; what comes to nothing waits in the queue like any other."""
 
     contact: str
     queue: str
     occurred_at_ms: int
     credit_ms: int = 0
+    agent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,6 +124,8 @@ class Adoption:
             if interaction.state != WRAPPING:
                 if self._desk.flows is not None:
                     self._desk.flows.stop(interaction.id)
+                if self._desk.control is not None:
+                    facts.extend(self._desk.control.freed(interaction))
                 facts.extend(ending(interaction, "worker_lost", "worker", at_ms))
         self._host.submit(*facts)
 
@@ -151,6 +153,8 @@ class Adoption:
                 f.AgentLost(interaction.id, interaction.agent, at_ms),
                 rf.ContactRequeued(interaction.contact, at_ms),
             )
+        if self._desk.control is not None:
+            self._desk.control.adopt(interaction, legs)
         if interaction.state == IN_FLOW and resume and self._desk.flows is not None:
             self._desk.flows.resume(interaction, caller["play"] or "")
         elif interaction.state in (WAITING, RINGING) and not caller["music"] and caller["peer"] is None:

@@ -65,7 +65,10 @@ class AgentDesk:
         saved = WrapUpSaved(interaction, agent, code, note_ref, now_ms)
         view = self._host.engine.agent_view(agent)
         live = self._host.book.interactions.get(interaction)
-        if view is not None and view.state == WRAP_UP and live is not None and view.contact == live.contact:
+        theirs = (
+            live is not None and view is not None and (view.contact == live.contact or agent in live.former)
+        )
+        if view is not None and view.state == WRAP_UP and theirs:
             self._host.submit(saved, rf.WrapUpEnded(agent, now_ms))
         else:
             self._host.submit(saved)

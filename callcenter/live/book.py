@@ -4,13 +4,29 @@ journal holds the same book."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from operator import attrgetter
 from typing import Any
 
 from callcenter.live import facts as f
 
 IN_FLOW, WAITING, RINGING, TALKING, WRAPPING = "flow", "waiting", "ringing", "talking", "wrapping"
+PARKED, OUTSIDE = "parked", "outside"
+"""put aside by an agent; with somebody whom the engine does not know"""
+SUPERVISOR = "supervisor"
+
+
+@dataclass(slots=True)
+class Guest:
+    """Somebody beside the caller and the agent."""
+
+    leg: str
+    kind: str
+    who: str
+    purpose: str
+    by: str
+    since_ms: int
+    joined: bool = False
 
 
 @dataclass(slots=True)
@@ -37,6 +53,15 @@ class Interaction:
     agent: str = ""
     agent_leg: str = ""
     answered_at_ms: int = 0
+    """the first time anybody did"""
+    taken_at_ms: int = 0
+    """when the present contact was; 0 while it waits"""
+    guests: dict[str, Guest] = field(default_factory=dict)
+    """by leg, in the order they were rung"""
+    modes: dict[str, str] = field(default_factory=dict)
+    """of every leg in the conversation, as the worker last said"""
+    former: list[str] = field(default_factory=list)
+    """agents who handed it on and still wrap up"""
     recording: list[str] = field(default_factory=list)
     """the two unmerged files while a recording runs or waits for its merge"""
 
@@ -62,11 +87,18 @@ class Book:
             f.OfferEnded: self._offer_ended,
             f.InteractionAnswered: self._answered,
             f.AgentLost: self._agent_lost,
+            f.GuestDialled: self._guest_dialled,
+            f.GuestJoined: self._guest_joined,
+            f.GuestLeft: self._guest_left,
+            f.ModesChanged: self._modes_changed,
+            f.AgentReleased: self._released,
+            f.GuestTookOver: self._took_over,
+            f.InteractionParked: lambda fact: self._set(fact, state=PARKED),
             f.RecordingStarted: lambda fact: self._set(fact, recording=[fact.caller_file, fact.agent_file]),
             f.RecordingSaved: lambda fact: self._set(fact, recording=[]),
             f.RecordingFailed: lambda fact: self._set(fact, recording=[]),
             f.InteractionEnded: self._ended,
-            f.WrapUpSaved: lambda fact: self.close(fact.interaction),
+            f.WrapUpSaved: lambda fact: self.close(fact.interaction, fact.agent),
             f.LegAdopted: self._adopted,
         }
 
@@ -85,6 +117,14 @@ class Book:
     def of_offer(self, offer: str) -> Interaction | None:
         return self.interactions.get(self.by_offer.get(offer, ""))
 
+    def consulting(self, agent: str) -> list[Interaction]:
+        """Those that this person was asked into."""
+        return [
+            interaction
+            for interaction in self.interactions.values()
+            if interaction.guests and any(guest.who == agent for guest in interaction.guests.values())
+        ]
+
     def of_agent(self, agent: str) -> list[Interaction]:
         """Ringing, talking or wrapping with this agent; oldest first."""
         found = [self.interactions[interaction] for interaction in self.by_agent.get(agent, ())]
@@ -94,16 +134,25 @@ class Book:
         """Of the engine's commands only the end of an agent's wrap-up closes anything."""
         if command["k"] == "AgentChanged" and command["state"] != "wrap_up":
             for interaction in self.of_agent(command["agent"]):
-                self.close(interaction.id)
+                self.close(interaction.id, command["agent"])
 
-    def close(self, interaction: str) -> None:
-        """Nothing more will happen to it: the wrap-up is saved or its time is over."""
+    def close(self, interaction: str, agent: str) -> None:
+        """This agent will do nothing more with it: the wrap-up is saved or its time is over."""
         found = self.interactions.get(interaction)
-        if found is None or found.state != WRAPPING:
+        if found is None:
             return
-        self._seat(found, "")
-        if not found.recording:
-            self._drop(found)
+        if agent in found.former:
+            found.former.remove(agent)
+            if found.agent != agent:
+                self._unseat(found, agent)
+        elif found.state == WRAPPING and found.agent == agent:
+            self._seat(found, "")
+        self._drop_if_over(found)
+
+    def _drop_if_over(self, interaction: Interaction) -> None:
+        over = interaction.state == WRAPPING and not interaction.agent
+        if over and not interaction.recording and not interaction.former:
+            self._drop(interaction)
 
     def snapshot(self) -> list[dict[str, Any]]:
         return [
@@ -111,6 +160,9 @@ class Book:
                 **dict(zip(_NAMES, _VALUES(interaction), strict=True)),
                 "path": list(interaction.path),
                 "recording": list(interaction.recording),
+                "guests": [asdict(guest) for guest in interaction.guests.values()],
+                "modes": dict(interaction.modes),
+                "former": list(interaction.former),
             }
             for interaction in self.interactions.values()
         ]
@@ -121,13 +173,16 @@ class Book:
 
     def restore(self, rows: list[dict[str, Any]]) -> None:
         for row in rows:
-            interaction = Interaction(**row)
+            guests = {guest["leg"]: Guest(**guest) for guest in row.get("guests", ())}
+            interaction = Interaction(**{**row, "guests": guests})
             self.interactions[interaction.id] = interaction
             if interaction.agent:
                 self.by_agent.setdefault(interaction.agent, {})[interaction.id] = None
+            for agent in interaction.former:
+                self.by_agent.setdefault(agent, {})[interaction.id] = None
             if interaction.state == WRAPPING:
                 continue
-            for leg in (interaction.leg, interaction.agent_leg):
+            for leg in (interaction.leg, interaction.agent_leg, *interaction.guests):
                 if leg:
                     self.by_leg[leg] = interaction.id
             if interaction.contact:
@@ -141,8 +196,7 @@ class Book:
             return
         for name, value in changes.items():
             setattr(interaction, name, value)
-        if interaction.state == WRAPPING and not interaction.recording and not interaction.agent:
-            self._drop(interaction)
+        self._drop_if_over(interaction)
 
     def _started(self, fact: f.InteractionStarted) -> None:
         self.interactions[fact.interaction] = Interaction(
@@ -175,7 +229,7 @@ class Book:
         if interaction is not None:
             self.by_contact.pop(interaction.contact, None)
             interaction.state, interaction.contact, interaction.queue = WAITING, fact.contact, fact.queue
-            interaction.queued_at_ms = fact.occurred_at_ms
+            interaction.queued_at_ms, interaction.taken_at_ms = fact.occurred_at_ms, 0
             self.by_contact[fact.contact] = interaction.id
 
     def _dialled(self, fact: f.AgentDialled) -> None:
@@ -202,6 +256,7 @@ class Book:
             interaction.state, interaction.agent_leg = TALKING, fact.leg
             interaction.offer = fact.offer
             interaction.answered_at_ms = interaction.answered_at_ms or fact.occurred_at_ms
+            interaction.taken_at_ms = interaction.taken_at_ms or fact.occurred_at_ms
             self.by_leg[fact.leg] = interaction.id
 
     def _agent_lost(self, fact: f.AgentLost) -> None:
@@ -209,6 +264,55 @@ class Book:
         if interaction is not None:
             self._forget_offer(interaction)
             interaction.state = WAITING
+
+    def _guest_dialled(self, fact: f.GuestDialled) -> None:
+        interaction = self.interactions.get(fact.interaction)
+        if interaction is not None:
+            interaction.guests[fact.leg] = Guest(
+                fact.leg, fact.kind, fact.who, fact.purpose, fact.by, fact.occurred_at_ms
+            )
+            self.by_leg[fact.leg] = interaction.id
+
+    def _guest_joined(self, fact: f.GuestJoined) -> None:
+        interaction = self.interactions.get(fact.interaction)
+        if interaction is not None and fact.leg in interaction.guests:
+            interaction.guests[fact.leg].joined = True
+
+    def _guest_left(self, fact: f.GuestLeft) -> None:
+        interaction = self.interactions.get(fact.interaction)
+        if interaction is not None and interaction.guests.pop(fact.leg, None) is not None:
+            self.by_leg.pop(fact.leg, None)
+            interaction.modes.pop(fact.leg, None)
+
+    def _modes_changed(self, fact: f.ModesChanged) -> None:
+        interaction = self.interactions.get(fact.interaction)
+        if interaction is not None:
+            interaction.modes = dict(zip(fact.legs, fact.modes, strict=True))
+
+    def _released(self, fact: f.AgentReleased) -> None:
+        """It goes on without this agent, who has it before them until the wrap-up is done."""
+        interaction = self.interactions.get(fact.interaction)
+        if interaction is None or interaction.agent != fact.agent:
+            return
+        self.by_offer.pop(interaction.offer, None)
+        self.by_leg.pop(interaction.agent_leg, None)
+        self.by_contact.pop(interaction.contact, None)
+        interaction.former.append(fact.agent)
+        interaction.agent = interaction.offer = interaction.agent_leg = interaction.contact = ""
+        interaction.modes = {}
+
+    def _took_over(self, fact: f.GuestTookOver) -> None:
+        interaction = self.interactions.get(fact.interaction)
+        guest = interaction.guests.get(fact.leg) if interaction is not None else None
+        if interaction is None or guest is None:
+            return
+        if not fact.agent:
+            interaction.state = OUTSIDE
+            return
+        del interaction.guests[fact.leg]
+        self._seat(interaction, fact.agent)
+        interaction.state, interaction.agent_leg, interaction.contact = TALKING, fact.leg, fact.contact
+        self.by_contact[fact.contact] = interaction.id
 
     def _adopted(self, fact: f.LegAdopted) -> None:
         interaction = self.interactions.get(fact.interaction)
@@ -222,13 +326,13 @@ class Book:
         talked = interaction.state == TALKING
         if not talked:
             self._forget_offer(interaction)
-        for leg in (interaction.leg, interaction.agent_leg):
+        for leg in (interaction.leg, interaction.agent_leg, *interaction.guests):
             self.by_leg.pop(leg, None)
+        interaction.guests, interaction.modes = {}, {}
         self.by_offer.pop(interaction.offer, None)
         self.by_contact.pop(interaction.contact, None)
         interaction.state = WRAPPING
-        if not interaction.agent and not interaction.recording:
-            self._drop(interaction)
+        self._drop_if_over(interaction)
 
     def _forget_offer(self, interaction: Interaction) -> None:
         self.by_offer.pop(interaction.offer, None)
@@ -241,14 +345,18 @@ class Book:
         """Whose it is now; "" for nobody's."""
         if interaction.agent == agent:
             return
-        theirs = self.by_agent.get(interaction.agent)
-        if theirs is not None:
-            theirs.pop(interaction.id, None)
-            if not theirs:
-                del self.by_agent[interaction.agent]
+        if interaction.agent not in interaction.former:
+            self._unseat(interaction, interaction.agent)
         interaction.agent = agent
         if agent:
             self.by_agent.setdefault(agent, {})[interaction.id] = None
+
+    def _unseat(self, interaction: Interaction, agent: str) -> None:
+        theirs = self.by_agent.get(agent)
+        if theirs is not None:
+            theirs.pop(interaction.id, None)
+            if not theirs:
+                del self.by_agent[agent]
 
     def _drop(self, interaction: Interaction) -> None:
         self._seat(interaction, "")

@@ -96,6 +96,76 @@ class AgentLost:
 
 
 @dataclass(frozen=True, slots=True)
+class GuestDialled:
+    """Somebody is rung to join: an agent, an outside number, or a supervisor.
+
+    kind: agent, outside, supervisor. who: a login, or a reference to a number. purpose: consult, transfer,
+    listen, whisper, barge. by: the login that asked for it."""
+
+    interaction: str
+    leg: str
+    kind: str
+    who: str
+    purpose: str
+    by: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class GuestJoined:
+    interaction: str
+    leg: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class GuestLeft:
+    interaction: str
+    leg: str
+    cause: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModesChanged:
+    """Who is held, mute or listening, as the worker says it is: `modes[n]` is that of `legs[n]`."""
+
+    interaction: str
+    legs: tuple[str, ...]
+    modes: tuple[str, ...]
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentReleased:
+    """The agent is done with an interaction that goes on. why: transfer, park, hand_over."""
+
+    interaction: str
+    agent: str
+    why: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class GuestTookOver:
+    """A guest who had joined is the one who serves it now: an agent with a contact of their own, or, with
+    `agent` empty, somebody outside the engine's care."""
+
+    interaction: str
+    leg: str
+    agent: str
+    contact: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class InteractionParked:
+    interaction: str
+    agent: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecordingStarted:
     interaction: str
     caller_file: str
@@ -195,6 +265,13 @@ LIVE_KINDS = (
     OfferEnded,
     InteractionAnswered,
     AgentLost,
+    GuestDialled,
+    GuestJoined,
+    GuestLeft,
+    ModesChanged,
+    AgentReleased,
+    GuestTookOver,
+    InteractionParked,
     RecordingStarted,
     RecordingSaved,
     RecordingFailed,

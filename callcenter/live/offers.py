@@ -69,6 +69,19 @@ class Offers:
         self._host_part = host_of(address)
         host.listeners.append(self._heard)
 
+    def seat(self, agent: str) -> Seat | None:
+        return self._seats.seat(agent)
+
+    def call_to(self, device: str, interaction: Interaction) -> dict[str, Any]:
+        """The words of a `dial` that rings this device in the course of this interaction."""
+        outside = device.startswith("tel:")
+        caller_id = self._seats.caller_id(interaction.queue) if outside else ""
+        return {
+            "uri": self._uri(device),
+            "caller_id": caller_id,
+            "headers": self._headers(interaction, False, caller_id if outside else None),
+        }
+
     def accept(self, agent: str, offer: str) -> bool:
         """The agent takes an offer at the panel; False where it is no longer theirs to take."""
         interaction = self._theirs(agent, offer)
@@ -171,7 +184,7 @@ class Offers:
             interaction.worker,
             "dial",
             leg,
-            uri=self._uri(seat),
+            uri=self._uri(seat.device if seat is not None else ""),
             caller_id=caller_id if outside else "",
             headers=self._headers(interaction, accepted, caller_id if outside else None),
             ring_s=max(1, -(-left_ms // 1000)) + 2,
@@ -183,16 +196,16 @@ class Offers:
                 "agent": agent,
                 "offer": offer,
             },
-            on_answer={"bridge": interaction.leg, "record": self._recording(interaction)},
+            on_answer={"bridge": interaction.leg, "record": self.recording(interaction)},
             then={"on_peer_gone": "hangup", "on_peer_lost": "hangup"},
         )
 
-    def _uri(self, seat: Seat | None) -> str:
+    def _uri(self, device: str) -> str:
         """Where to ring; an outside number goes to our own domain, whose edge knows the trunks."""
-        if seat is None:
-            return "sip:nobody@127.0.0.1:9"
-        scheme, _, rest = seat.device.partition(":")
-        return f"sip:{rest}@{self._domain}" if scheme == "tel" else seat.device
+        scheme, _, rest = device.partition(":")
+        if scheme == "tel":
+            return f"sip:{rest}@{self._domain}"
+        return device or "sip:nobody@127.0.0.1:9"
 
     def _headers(self, interaction: Interaction, accepted: bool, outside: str | None) -> dict[str, str]:
         """`outside`: of a telephone beyond a trunk, the number of ours that it is shown. Carriers get
@@ -209,7 +222,7 @@ class Offers:
             headers["Alert-Info"] = "<http://callcenter.invalid>;info=alert-autoanswer;delay=0"
         return headers
 
-    def _recording(self, interaction: Interaction) -> dict[str, Any] | None:
+    def recording(self, interaction: Interaction) -> dict[str, Any] | None:
         if not self._rules.record:
             return None
         name = f"{interaction.id}-{self._host.clock.now_ms()}"

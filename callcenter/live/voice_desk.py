@@ -11,6 +11,7 @@ from callcenter.kernel import logging
 from callcenter.kernel.ids import IdFactory
 from callcenter.live import facts as f
 from callcenter.live.book import IN_FLOW, RINGING, TALKING, WAITING, Interaction
+from callcenter.live.control import CallControl
 from callcenter.live.flow_runner import FlowRunner
 from callcenter.live.host import AnyFact, Host
 from callcenter.live.offers import Offers
@@ -78,6 +79,7 @@ class VoiceDesk:
         self._offers, self._recordings, self._recogniser = offers, recordings, recogniser
         self._favours, self._rules = favours, rules
         self.flows: FlowRunner | None = None
+        self.control: CallControl | None = None
         self.counts: Counter[str] = Counter()
         self._seen: dict[str, int] = {}
         self._unsaved_acks: dict[str, int] = {}
@@ -86,11 +88,13 @@ class VoiceDesk:
         self._handlers: dict[str, Callable[[str, dict[str, Any]], None]] = {
             "incoming": self._incoming,
             "bridged": self._bridged,
+            "room": self._room,
             "ended": self._ended,
             "key": self._key,
             "played": self._played,
             "recording": self._recording,
             "recorded": self._recorded,
+            "unbridged": lambda _boot, _fact: None,
             "refused": lambda _boot, fact: self._count(f"refused_{fact['reason']}"),
             "failed": self._failed,
         }
@@ -166,6 +170,11 @@ class VoiceDesk:
         else:
             self._voice.command(boot, "hangup", fact["other"], why="withdrawn")
 
+    def _room(self, _boot: str, fact: dict[str, Any]) -> None:
+        interaction = self._host.book.of_leg(fact["leg"])
+        if interaction is not None and self.control is not None:
+            self.control.room_changed(interaction, fact["members"], self._when(fact))
+
     def _ended(self, _boot: str, fact: dict[str, Any]) -> None:
         leg, at_ms = fact["leg"], self._when(fact)
         interaction = self._host.book.of_leg(leg)
@@ -175,7 +184,11 @@ class VoiceDesk:
             return
         if closed:
             self._host.submit(*closed)
-        if interaction is not None and leg == interaction.agent_leg:
+        if interaction is None:
+            return
+        if self.control is not None and leg in interaction.guests:
+            self.control.guest_ended(interaction, fact, at_ms)
+        elif leg == interaction.agent_leg and not (self.control and self.control.agent_left(interaction)):
             self._offers.leg_ended(interaction, fact, at_ms)
 
     def _leg_closed(self, fact: dict[str, Any], at_ms: int) -> tuple[AnyFact, ...]:
@@ -203,6 +216,8 @@ class VoiceDesk:
     ) -> None:
         if self.flows is not None:
             self.flows.stop(interaction.id)
+        if self.control is not None and interaction.guests:
+            self.control.over(interaction)
         cause = fact["why"] or ("lost" if fact["lost"] else "normal")
         by = "caller" if fact["by"] == "remote" else "system"
         self._host.submit(*closed, *ending(interaction, cause, by, at_ms))
@@ -277,7 +292,11 @@ class VoiceDesk:
         where no flow runs any more the call ends."""
         self._count(f"overflow_{command.reason}")
         default = self._directory.default_queue
-        if command.reason == "unknown_queue" and default and command.queue != default:
+        if command.reason == "agent_not_ready":
+            self.enqueue(
+                interaction, command.queue
+            )  # the one it was meant for was quicker with something else
+        elif command.reason == "unknown_queue" and default and command.queue != default:
             self.enqueue(interaction, default)
         elif self.flows is None or not self.flows.refused(interaction.id, command.reason):
             self.finish(interaction, "closed" if command.reason == "closed" else "overflowed")
@@ -306,6 +325,8 @@ def ending(interaction: Interaction, cause: str, by: str, at_ms: int) -> list[An
     """The facts that end an interaction, whatever state it was in."""
     outcomes = {IN_FLOW: "left_in_flow", WAITING: "abandoned", RINGING: "abandoned", TALKING: "answered"}
     outcome = "cut_off" if by == "worker" else outcomes.get(interaction.state, "answered")
+    if outcome == "abandoned" and interaction.answered_at_ms:
+        outcome = "answered"  # somebody served them before they were sent on
     ended: list[AnyFact] = [
         f.InteractionEnded(
             interaction.id, outcome, cause, by, at_ms, interaction.queue, interaction.queued_at_ms

@@ -20,6 +20,7 @@ from callcenter.kernel.schedule import VirtualScheduler
 from callcenter.live.adoption import Adoption
 from callcenter.live.agents import AgentDesk
 from callcenter.live.book import Interaction
+from callcenter.live.control import CallControl
 from callcenter.live.cut_off import CutOffs
 from callcenter.live.flow_runner import FlowRunner
 from callcenter.live.host import Host, Recovered
@@ -280,6 +281,9 @@ class Centre:
             self.host, self.scheduler, self.worker, Speaker(), self.answers, self.flow_files, self.desk
         )
         self.desk.flows = self.flows
+        self.control = self.desk.control = CallControl(
+            self.host, self.scheduler, self.worker, self.offers, self.ids, "ringback.wav", 14_400
+        )
         self.superseded: list[int] = []
         self.adoption = Adoption(
             self.host,

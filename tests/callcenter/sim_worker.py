@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from callcenter.kernel.clock import VirtualClock
+from channels.voice.worker.rooms import Room
 
 MUSIC = "music.wav"
 
@@ -33,7 +34,7 @@ class SimLeg:
     since_ms: int
     state: str = "early"
     tag: dict[str, Any] = field(default_factory=dict)
-    peer: str | None = None
+    room: Room | None = None
     play: str | None = None
     files: list[str] = field(default_factory=list)
     interruptible: bool = False
@@ -45,8 +46,14 @@ class SimLeg:
     hung_up: str = ""
     recording: dict[str, Any] | None = None
 
+    @property
+    def peer(self) -> str | None:
+        return self.room.peer_of(self.id) if self.room is not None else None
+
     def describe(self) -> dict[str, Any]:
+        mine = self.room is not None and self.room.anchor == self.id
         return {
+            "room": dict(self.room.members) if self.room is not None and mine else None,
             "leg": self.id,
             "direction": self.direction,
             "state": self.state,
@@ -80,6 +87,7 @@ class SimWorker:
         self.facts: deque[dict[str, Any]] = deque()
         """not yet delivered to the present core"""
         self.unacknowledged: deque[dict[str, Any]] = deque()
+        self.pressed: list[tuple[str, str]] = []
         self.acked = 0
         self._n = 0
         self._made = 0
@@ -91,6 +99,9 @@ class SimWorker:
             "music": self._music,
             "unbridge": lambda leg, _sent: self._unbridge(leg),
             "hangup": self._hangup,
+            "room": lambda leg, sent: self._room(leg.id, sent["members"]),
+            "keys": lambda leg, sent: self.pressed.append((leg.id, sent["keys"])),
+            "record": lambda leg, sent: self._record(leg, self.legs[leg.peer or ""], sent["record"]),
             "tag": lambda leg, sent: leg.tag.update(sent["tag"]),
         }
 
@@ -152,13 +163,16 @@ class SimWorker:
         plan, leg.on_answer = leg.on_answer, None
         if not plan or leg.hung_up:
             return
-        caller = self.legs.get(plan["bridge"])
+        caller = self.legs.get(plan.get("room") or plan["bridge"])
         if caller is None:
             self.leave(leg.id, 0, why="caller_gone")
             return
+        if "room" in plan:
+            self._room(caller.id, {one: mode for one, mode in plan["members"].items() if one in self.legs})
+            return
         self._quiet(caller)
         caller.music = False
-        caller.peer, leg.peer = leg.id, caller.id
+        caller.room = leg.room = Room(caller.id, {caller.id: "talk", leg.id: "talk"})
         self._fact("bridged", caller.id, other=leg.id)
         if plan.get("record"):
             self._record(caller, leg, plan["record"])
@@ -190,17 +204,46 @@ class SimWorker:
             tag=dict(leg.tag),
         )
         for other in list(self.legs.values()):
-            if other.on_answer and other.on_answer["bridge"] == leg.id:
+            if other.on_answer and (other.on_answer.get("room") or other.on_answer["bridge"]) == leg.id:
                 self.leave(other.id, 487, why="caller_gone")
-        peer = self.legs.get(leg.peer or "")
-        if peer is None:
+        room, leg.room = leg.room, None
+        if room is None:
             return
-        peer.peer = None
+        room.members.pop(leg.id, None)
+        if len(room.parties()) > 1:
+            self._fact("room", room.anchor, members=dict(room.members))
+            return
+        parties, others = room.parties(), room.others()
+        self._dissolve(room)
         default = "music" if lost else "hangup"
-        if peer.then.get("on_peer_lost" if lost else "on_peer_gone", default) == "music":
-            peer.music = True
-        else:
-            self.leave(peer.id, 200, why="peer_gone")
+        for peer in (self.legs[one] for one in parties if one in self.legs):
+            if peer.then.get("on_peer_lost" if lost else "on_peer_gone", default) == "music":
+                peer.music = True
+            else:
+                self.leave(peer.id, 200, why="peer_gone")
+        for one in others:
+            self.leave(one, 200, why="peer_gone")
+
+    def _dissolve(self, room: Room) -> None:
+        for one in room.members:
+            if one in self.legs:
+                self.legs[one].room = None
+        room.members = {}
+
+    def _room(self, anchor: str, members: dict[str, str]) -> None:
+        room = self.legs[anchor].room or Room(anchor)
+        for one in room.members:
+            if one in self.legs and one not in members:
+                self.legs[one].room = None
+        room.members = dict(members)
+        for one, mode in members.items():
+            leg = self.legs[one]
+            leg.room = room
+            if mode == "hold":
+                leg.music = True
+            else:
+                self._quiet(leg)
+        self._fact("room", anchor, members=dict(members))
 
     def die(self) -> None:
         """The process is gone with everything in it."""
@@ -272,7 +315,7 @@ class SimWorker:
     def _dial(self, sent: Sent) -> None:
         plan = sent["on_answer"]
         leg = SimLeg(sent.leg, "out", self.clock.now_ms(), tag=dict(sent["tag"]), on_answer=plan)
-        if plan["bridge"] not in self.legs:
+        if (plan.get("room") or plan["bridge"]) not in self.legs:
             self.legs[leg.id] = leg
             self.leave(leg.id, 0, why="caller_gone")
             return
@@ -286,11 +329,11 @@ class SimWorker:
         self.leave(leg.id, 0 if leg.state == "answered" else 487, why=sent.fields.get("why", "hangup"))
 
     def _unbridge(self, leg: SimLeg) -> None:
-        peer = self.legs.get(leg.peer or "")
-        if peer is not None:
+        room, peer = leg.room, leg.peer
+        if room is not None and peer is not None:
             self._stop_record(leg)
-            leg.peer = peer.peer = None
-            self._fact("unbridged", leg.id, other=peer.id)
+            self._dissolve(room)
+            self._fact("unbridged", leg.id, other=peer)
 
     def _record(self, caller: SimLeg, agent: SimLeg, plan: dict[str, Any]) -> None:
         stem = f"{plan['folder']}/{plan['name']}"

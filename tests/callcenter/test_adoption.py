@@ -205,7 +205,7 @@ def test_talking_with_both_legs_but_parted(centre: Centre) -> None:
     interaction = centre.talk()
     centre.crash()
     agent_leg = interaction.agent_leg
-    centre.worker.legs[interaction.leg].peer = centre.worker.legs[agent_leg].peer = None
+    centre.worker.legs[interaction.leg].room = centre.worker.legs[agent_leg].room = None
     start(centre)
     interaction = again(centre, interaction)
     assert agent_leg not in centre.worker.legs
@@ -428,8 +428,8 @@ def test_a_late_word_of_the_callers_leg_does_not_end_a_call_twice() -> None:
     centre.ready("ann")
     interaction = centre.talk()
     caller = centre.worker.legs[interaction.leg]
-    centre.worker.legs[interaction.agent_leg].peer = None
-    caller.peer = None
+    centre.worker.legs[interaction.agent_leg].room = None
+    caller.room = None
     centre.agent_leaves(interaction)
     centre.crash()
     centre.worker.leave(caller.id)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from channels.voice.worker.inband import Ear
+from channels.voice.worker.rooms import HOLD, Room
 from channels.voice.worker.timers import Timer
 
 INCOMING, EARLY, ANSWERED, ENDED = "incoming", "early", "answered", "ended"
@@ -16,7 +17,7 @@ class Continuations:
     """Said beforehand by the core, carried out without it."""
 
     on_answer: dict[str, Any] | None = None
-    """of a dialled leg: {"bridge": leg, "record": {...} | None}"""
+    """of a dialled leg: {"bridge": leg, "record": {...} | None}, or {"room": leg, "members": {leg: mode}}"""
     on_peer_gone: str = "hangup"
     """the other party hung up: hangup | music"""
     on_peer_lost: str = "music"
@@ -63,7 +64,7 @@ class Leg:
     tag: dict[str, Any] = field(default_factory=dict)
     then: Continuations = field(default_factory=Continuations)
     audio_ready: bool = False
-    peer: str | None = None
+    room: Room | None = None
     play: Play | None = None
     music: str = ""
     wanted_music: str = ""
@@ -80,6 +81,14 @@ class Leg:
     """keys of this leg come as events; otherwise they are listened for"""
     ear: Ear | None = None
 
+    @property
+    def peer(self) -> str | None:
+        return self.room.peer_of(self.id) if self.room is not None else None
+
+    @property
+    def held(self) -> bool:
+        return self.room is not None and self.room.members.get(self.id) == HOLD
+
     def describe(self) -> dict[str, Any]:
         """As it stands in the inventory."""
         return {
@@ -89,6 +98,7 @@ class Leg:
             "since_ms": self.since_ms,
             "answered_ms": self.answered_ms,
             "peer": self.peer,
+            "room": dict(self.room.members) if self.room and self.room.anchor == self.id else None,
             "play": self.play.id if self.play else None,
             "music": bool(self.music),
             "tag": self.tag,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import time
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from channels.voice import wav
 from channels.voice.worker.inband import Ear
 from channels.voice.worker.legs import Leg, Play, Recording
+from channels.voice.worker.rooms import Pair
 from channels.voice.worker.sip import Sip
 from channels.voice.worker.timers import Timers
 
@@ -82,20 +85,22 @@ class Media:
             self._sip.silence.stopTransmit(ear.recorder)
             ear.close()
 
-    def join(self, a: Leg, b: Leg) -> None:
-        self.quiet(a)
-        self.quiet(b)
-        one, other = self._sip.audio(a.id), self._sip.audio(b.id)
-        one.startTransmit(other)
-        other.startTransmit(one)
+    def join(self, pairs: Iterable[Pair]) -> None:
+        """Let each sink hear its source. Raises KeyError or the library's Error for a leg that is gone."""
+        audio = self._ports()
+        for source, sink in sorted(pairs):
+            audio(source).startTransmit(audio(sink))
 
-    def part(self, a: Leg, b: Leg) -> None:
-        pj_error = self._sip.pj.Error
-        for source, sink in ((a, b), (b, a)):
-            try:
-                self._sip.audio(source.id).stopTransmit(self._sip.audio(sink.id))
-            except (pj_error, KeyError):
-                continue
+    def part(self, pairs: Iterable[Pair]) -> None:
+        """A leg that is gone is parted already."""
+        audio = self._ports()
+        for source, sink in sorted(pairs):
+            with contextlib.suppress(KeyError, self._sip.pj.Error):
+                audio(source).stopTransmit(audio(sink))
+
+    def _ports(self) -> Callable[[str], Any]:
+        """Each leg's port, fetched once for one piece of work."""
+        return functools.cache(self._sip.audio)
 
     def record(self, caller: Leg, agent: Leg, interaction: str, folder: str, name: str) -> Recording:
         """A recorder a side, created together, each with silence as a permanent source.

@@ -23,7 +23,9 @@ _MALFORMED = "Error processing"
 _DTMF_IS_UPDATE = 1
 """flag of pjmedia's DTMF events that the wrapper does not export: the same key is still held"""
 _EXTRA_PORTS = 64
-_MAX_CALLER_IDS = 6
+_DIRECT = "<direct>"
+"""no caller id: the account for legs between workers"""
+_MAX_CALLER_IDS = 5
 """accounts beside the first: the stock library has room for eight"""
 _SPARE_LEGS = 16
 """room in which calls beyond the capacity are refused by us with a 503, not by the library with a 486"""
@@ -82,9 +84,13 @@ class Sip:
     def adopt_incoming(self, leg: str, pj_call_id: int) -> None:
         self.calls[leg] = self._classes.Call(self.account, pj_call_id, leg)
 
-    def dial(self, leg: str, uri: str, headers: dict[str, str], caller_id: str = "") -> None:
-        """Send an INVITE, from `caller_id` where one is given. Raises the library's Error when it will not."""
-        call = self._classes.Call(self._account_of(caller_id), self.pj.PJSUA_INVALID_ID, leg)
+    def dial(
+        self, leg: str, uri: str, headers: dict[str, str], caller_id: str = "", direct: bool = False
+    ) -> None:
+        """Send an INVITE, from `caller_id` where one is given; `direct`: to another worker, past the edge.
+        Raises the library's Error when it will not."""
+        account = self._direct() if direct else self._account_of(caller_id)
+        call = self._classes.Call(account, self.pj.PJSUA_INVALID_ID, leg)
         prm = self.pj.CallOpParam(True)
         _put_headers(self.pj, prm, headers)
         self.calls[leg] = call
@@ -102,6 +108,15 @@ class Sip:
         if caller_id not in self._accounts and len(self._accounts) < _MAX_CALLER_IDS:
             self._accounts[caller_id] = self._open_account(caller_id)
         return self._accounts.get(caller_id, self.account)
+
+    def _direct(self) -> Any:
+        if _DIRECT not in self._accounts:
+            self._accounts[_DIRECT] = self._open_account("worker", by_edge=False)
+        return self._accounts[_DIRECT]
+
+    def press(self, leg: str, keys: str) -> None:
+        """Send keys to the far end (RFC 4733)."""
+        self.calls[leg].dialDtmf(keys)
 
     def respond(self, leg: str, code: int, headers: dict[str, str] | None = None) -> None:
         prm = self._answers.get(code) if not headers else None
@@ -201,12 +216,12 @@ class Sip:
             self._endpoint.codecSetPriority(codec.codecId, _AUDIO_CODECS.get(name, 0))
         return f"{config.host}:{port}"
 
-    def _open_account(self, user: str) -> Any:
+    def _open_account(self, user: str, by_edge: bool = True) -> Any:
         pj, config = self.pj, self.config
         account_config = pj.AccountConfig()
         account_config.idUri = f"sip:{user}@{config.rtp_advertise or config.advertise or self.address}"
         account_config.regConfig.registerOnAdd = False
-        if config.edge:
+        if config.edge and by_edge:
             account_config.sipConfig.proxies.append(f"sip:{config.edge};lr")
         for username, file in config.credentials:
             password = Path(file).read_text(encoding="utf-8").strip()

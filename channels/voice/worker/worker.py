@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from channels.voice.worker.legs import ANSWERED, EARLY, INCOMING, Leg, Play, Rec
 from channels.voice.worker.library import MAX_MESSAGE
 from channels.voice.worker.link import Link
 from channels.voice.worker.media import Media
+from channels.voice.worker.rooms import HOLD, TALK, Room, connections, is_mode
 from channels.voice.worker.sip import Sip, SipConfig
 from channels.voice.worker.timers import Timers
 
@@ -40,6 +42,8 @@ ORPHAN_ANSWER_MS = 30_000
 CALLER_SILENCE_MS = 60_000
 _WATCH_MS = 1000
 _DIAL_TRIES, _DIAL_AGAIN_MS = 40, 50
+_EXPECTED_MS = 15_000
+_MEETING = re.compile(r"INVITE sips?:meet-([0-9a-f]{32})@")
 _LOST_CODES = frozenset({408, 481, 503, 504})
 
 
@@ -68,6 +72,8 @@ class Worker:
         self.admission = Admission(self.sip.capacity)
         self.pace = Pace(config.calls_per_s)
         self.legs: dict[str, Leg] = {}
+        self._expected: dict[str, tuple[str, Message, int]] = {}
+        """token -> leg here, what was said of the one to come, until when"""
         self._dialled_for: dict[str, list[str]] = {}
         """caller -> legs dialled to be bridged with it"""
         self.stopping = self.draining = False
@@ -94,6 +100,9 @@ class Worker:
                 leg, self.legs[message["other"]], message.get("record")
             ),
             "unbridge": lambda leg, _message: self._unbridge(leg),
+            "room": lambda leg, message: self._room(leg, message["members"]),
+            "keys": lambda leg, message: self.sip.press(leg.id, message["keys"]),
+            "expect": self._expect,
             "record": lambda leg, message: self._record(leg, self.legs[leg.peer or ""], message["record"]),
             "stop_record": lambda leg, _message: self._stop_record(leg),
             "hangup": self._hangup_command,
@@ -183,6 +192,10 @@ class Worker:
         leg = Leg(f"{self.link.boot}-{self._made}", "in", now_ms(), message=message, source=source)
         call.leg = leg.id
         self.sip.calls[leg.id] = call
+        meeting = _MEETING.match(message)
+        if meeting is not None:
+            self._meets(leg, meeting[1])
+            return
         refusal = self._refusal(leg)
         if refusal:
             self._fact("refused", None, reason=refusal)
@@ -240,9 +253,8 @@ class Worker:
             return
         if not leg.events_offered:
             self._listen(leg)
-        peer = self.legs.get(leg.peer or "")
-        if peer is not None:
-            self._rejoin(leg, peer)
+        if leg.room is not None:
+            self._rejoin(leg, leg.room)
         elif leg.state == ANSWERED and leg.then.on_answer:
             self._continue_answered(leg)
         else:
@@ -306,12 +318,16 @@ class Worker:
         if not plan or not leg.audio_ready or leg.hung_up:
             return
         leg.then.on_answer = None
-        other = self.legs.get(plan["bridge"])
+        other = self.legs.get(_anchor(plan))
         if other is None:
             self._hang_up(leg, 0, "caller_gone")
             return
         try:
-            self._bridge(other, leg, plan.get("record"))
+            if "room" in plan:
+                present = {one: mode for one, mode in plan["members"].items() if one in self.legs}
+                self._room(other, present)
+            else:
+                self._bridge(other, leg, plan.get("record"))
         except (self.sip.pj.Error, KeyError):
             self._hang_up(leg, 0, "caller_gone")
 
@@ -329,7 +345,7 @@ class Worker:
             self._fall_back_to_music(leg)
 
     def _fall_back_to_music(self, leg: Leg) -> None:
-        idle = leg.play is None and not leg.music and leg.peer is None
+        idle = leg.play is None and not leg.music and leg.room is None
         if idle and leg.direction == "in" and leg.state == ANSWERED and leg.then.on_core_lost == "music":
             self.media.music(leg, leg.then.music)
 
@@ -363,16 +379,29 @@ class Worker:
             tag=leg.tag,
         )
         self._stop_dialling_for(leg)
-        peer = self.legs.get(leg.peer or "")
-        if peer is None:
+        if leg.room is not None:
+            self._left_room(leg, leg.room, lost)
+
+    def _left_room(self, leg: Leg, room: Room, lost: bool) -> None:
+        """Two who are parties stay together; one alone does what was said beforehand, and nobody listens to
+        one alone."""
+        room.members.pop(leg.id, None)
+        leg.room = None
+        room.joined = {pair for pair in room.joined if leg.id not in pair}
+        if len(room.parties()) > 1:
+            self._mix(room)
+            self._tell_room(room)
             return
-        peer.peer = None
-        self.media.part(leg, peer)
-        action = peer.then.on_peer_lost if lost else peer.then.on_peer_gone
-        if action == "music":
-            self.media.music(peer, peer.then.music)
-        else:
-            self._hang_up(peer, 0, "peer_gone")
+        parties, others = room.parties(), room.others()
+        self._dissolve(room)
+        for remaining in (self.legs[one] for one in parties if one in self.legs):
+            action = remaining.then.on_peer_lost if lost else remaining.then.on_peer_gone
+            if action == "music":
+                self.media.music(remaining, remaining.then.music)
+            else:
+                self._hang_up(remaining, 0, "peer_gone")
+        for bystander in (self.legs[one] for one in others if one in self.legs):
+            self._hang_up(bystander, 0, "peer_gone")
 
     def _stop_dialling_for(self, caller: Leg) -> None:
         """Phones that still ring for a caller who left stop ringing, with or without a core."""
@@ -433,7 +462,7 @@ class Worker:
             return
         try:
             action(leg, message)
-        except (self.sip.pj.Error, KeyError, OSError) as error:
+        except (self.sip.pj.Error, KeyError, ValueError, OSError) as error:
             self._fact("failed", leg.id, op=op, reason=type(error).__name__, command=list(command_id))
 
     def _ring(self, leg: Leg, _message: Message) -> None:
@@ -467,7 +496,7 @@ class Worker:
         leg = Leg(leg_id, "out", now_ms(), called=message["uri"], tag=dict(message.get("tag", {})))
         leg.then.update(message.get("then", {}))
         leg.then.on_answer = message.get("on_answer")
-        caller = (leg.then.on_answer or {}).get("bridge")
+        caller = _anchor(leg.then.on_answer) if leg.then.on_answer else None
         if caller is not None and caller not in self.legs:
             self._not_dialled(leg, 0, "caller_gone")
             return
@@ -478,7 +507,13 @@ class Worker:
         if caller is not None:
             self._dialled_for.setdefault(caller, []).append(leg_id)
         try:
-            self.sip.dial(leg_id, message["uri"], message.get("headers", {}), message.get("caller_id", ""))
+            self.sip.dial(
+                leg_id,
+                message["uri"],
+                message.get("headers", {}),
+                message.get("caller_id", ""),
+                bool(message.get("direct")),
+            )
         except self.sip.pj.Error:
             leg.hung_up = "bad_address"
             self._ended(leg, 400, None)
@@ -536,32 +571,110 @@ class Worker:
             self._ended(leg, code, stats)
 
     def _bridge(self, caller: Leg, agent: Leg, record: dict[str, Any] | None) -> None:
-        self.media.join(caller, agent)
-        caller.peer, agent.peer = agent.id, caller.id
+        room = Room(caller.id, {caller.id: TALK, agent.id: TALK})
+        self._enter(room)
         agent.packets_ms = now_ms()
         self._fact("bridged", caller.id, other=agent.id)
         if record:
             self._record(caller, agent, record)
 
-    def _rejoin(self, leg: Leg, peer: Leg) -> None:
+    def _room(self, anchor: Leg, members: dict[str, str]) -> None:
+        """These legs, in these modes, and no others from now on. Raises KeyError for a leg that is not here,
+        ValueError for a mode that is none."""
+        for one, mode in members.items():
+            if not is_mode(mode):
+                raise ValueError(mode)
+            if self.legs[one].state != ANSWERED:
+                raise KeyError(one)
+        room = self.legs[anchor.id].room
+        if room is None or room.anchor != anchor.id:
+            room = Room(anchor.id)
+        for gone in [one for one in room.members if one not in members]:
+            self._leave(room, gone)
+        room.members = dict(members)
+        self._enter(room)
+        self._tell_room(room)
+
+    def _enter(self, room: Room) -> None:
+        for one in room.members:
+            leg = self.legs[one]
+            if leg.room is not None and leg.room is not room:
+                self._leave(leg.room, one)
+            leg.room = room
+        self._mix(room)
+
+    def _leave(self, room: Room, leg_id: str) -> None:
+        """Out of this room, on to another or to nowhere; the leg itself goes on."""
+        theirs = {pair for pair in room.joined if leg_id in pair}
+        self.media.part(theirs)
+        room.joined -= theirs
+        room.members.pop(leg_id, None)
+        leg = self.legs.get(leg_id)
+        if leg is not None and leg.room is room:
+            leg.room = None
+
+    def _mix(self, room: Room) -> None:
+        """From how it is to how it shall be."""
+        for one, mode in room.members.items():
+            leg = self.legs[one]
+            if mode == HOLD and not leg.wanted_music:
+                self.media.music(leg, leg.then.music or self.config.music)
+            elif mode != HOLD:
+                self.media.quiet(leg)
+        wanted = connections(room.members)
+        self.media.part(room.joined - wanted)
+        self.media.join(wanted - room.joined)
+        room.joined = wanted
+
+    def _tell_room(self, room: Room) -> None:
+        self._fact("room", room.anchor, members=dict(room.members))
+
+    def _rejoin(self, leg: Leg, room: Room) -> None:
         """After a re-INVITE the leg has a new port: join and record it again."""
-        if not peer.audio_ready:
-            return
-        one, other = self.sip.audio(leg.id), self.sip.audio(peer.id)
-        one.startTransmit(other)
-        other.startTransmit(one)
+        ready = {one for one in room.members if self.legs[one].audio_ready}
+        self.media.join(pair for pair in room.joined if leg.id in pair and set(pair) <= ready)
+        if leg.held:
+            self.media.audio_ready(leg)
         recording = leg.recording
         if recording is not None and recording.recorders:
-            one.startTransmit(recording.recorders[recording.legs.index(leg.id)])
+            self.sip.audio(leg.id).startTransmit(recording.recorders[recording.legs.index(leg.id)])
+
+    def _dissolve(self, room: Room) -> None:
+        self.media.part(room.joined)
+        room.joined = set()
+        for one in room.members:
+            if one in self.legs:
+                self.legs[one].room = None
+        room.members = {}
 
     def _unbridge(self, leg: Leg) -> None:
-        peer = self.legs.get(leg.peer or "")
-        if peer is None:
+        room, peer = leg.room, leg.peer
+        if room is None or peer is None:
             return
         self._stop_record(leg)
-        self.media.part(leg, peer)
-        leg.peer = peer.peer = None
-        self._fact("unbridged", leg.id, other=peer.id)
+        self._dissolve(room)
+        self._fact("unbridged", leg.id, other=peer)
+
+    def _expect(self, leg: Leg, message: Message) -> None:
+        """A leg of another worker will call with this token: its party is to join this leg's room."""
+        now = now_ms()
+        self._expected = {token: one for token, one in self._expected.items() if one[2] > now}
+        self._expected[message["token"]] = (leg.id, message, now + _EXPECTED_MS)
+
+    def _meets(self, leg: Leg, token: str) -> None:
+        """An INVITE that says it is the other half of a conversation here: only with a token of ours."""
+        anchor, message, until_ms = self._expected.pop(token, ("", {}, 0))
+        if anchor not in self.legs or until_ms < now_ms() or not self.admission.admit_dial(leg.id, anchor):
+            self._fact("refused", None, reason="meeting")
+            leg.hung_up = "meeting"
+            self.sip.respond(leg.id, 403)
+            return
+        self.legs[leg.id] = leg
+        leg.tag.update(message["tag"])
+        members = {**message["members"], leg.id: message["mode"]}
+        leg.then.on_answer = {"room": anchor, "members": members}
+        leg.then.on_peer_gone = leg.then.on_peer_lost = "hangup"
+        self.sip.respond(leg.id, 200)
 
     def _record(self, caller: Leg, agent: Leg, plan: dict[str, Any]) -> None:
         try:
@@ -593,6 +706,12 @@ class Worker:
 
     def _fact(self, kind: str, leg: str | None, **fields: Any) -> None:
         self.link.fact(now_ms(), kind, leg, **fields)
+
+
+def _anchor(plan: dict[str, Any]) -> str:
+    """The leg that a dialled one is to join when it answers."""
+    found: str = plan["room"] if "room" in plan else plan["bridge"]
+    return found
 
 
 def _recording_fields(recording: Recording) -> dict[str, Any]:

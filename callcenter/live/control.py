@@ -1,0 +1,424 @@
+"""What an agent does with a call they have: hold, mute, keys, consult, transfer, conference, park.
+
+Theory of operation. Every action looks at the book, refuses with a reason, or commands the worker; what the worker
+then says is the truth that panels show. A conversation is a room (`channels/voice/worker/rooms.py`): the caller, who
+serves them, and guests. Who hands a call on wraps up at once; the customer keeps the age of their wait.
+
+    talking --consult--> caller held, agent with guest --complete--> caller with guest
+                                                       --join------> all three
+                                                       --take back-> caller with agent, guest gone
+    talking --transfer to a queue or an agent--> waiting there --to a number--> music until it answers, else the queue
+    talking --park--> parked --take--> offered to the one who takes it; after `PARKED_S` back to the queue
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from callcenter.kernel import logging
+from callcenter.kernel.errors import NotAllowed
+from callcenter.kernel.ids import IdFactory
+from callcenter.kernel.schedule import Scheduler
+from callcenter.live import facts as f
+from callcenter.live.book import OUTSIDE, PARKED, TALKING, Guest, Interaction
+from callcenter.live.host import AnyFact, Host
+from callcenter.live.offers import Offers
+from channels.base import VoiceCommands
+from routing import facts as rf
+from routing.state import IDLE, LOGGED_OUT, NOT_READY
+
+log = logging.get("control")
+TALK, MUTE, HOLD = "talk", "mute", "hold"
+CONSULT, TRANSFER = "consult", "transfer"
+AGENT, NUMBER = "agent", "outside"
+IN_CONSULT = "consult"
+"""why an agent who was asked into a call is not ready"""
+PARKED_S = 180
+_RING_S = 25
+_MOST_GUESTS = 3
+_NUMBER = re.compile(r"\+?[0-9]{2,20}")
+_KEYS = re.compile(r"[0-9*#]{1,32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom to ring or where to send: exactly one of these is set."""
+
+    agent: str = ""
+    number: str = ""
+    queue: str = ""
+
+
+class CallControl:
+    def __init__(
+        self,
+        host: Host,
+        scheduler: Scheduler,
+        voice: VoiceCommands,
+        offers: Offers,
+        ids: IdFactory,
+        ringback: str,
+        max_call_s: int,
+    ) -> None:
+        self._host, self._scheduler, self._voice, self._offers, self._ids = (
+            host,
+            scheduler,
+            voice,
+            offers,
+            ids,
+        )
+        self._ringback, self._max_call_s = ringback, max_call_s
+
+    # --- what an agent does with the call --------------------------------------------------------
+
+    def hold(self, agent: str, interaction: str, on: bool) -> None:
+        """The customer hears music; with `on` false both talk again. Raises NotAllowed: call_over, consulting."""
+        live = self._mine(agent, interaction)
+        if any(guest.joined for guest in live.guests.values() if guest.purpose == CONSULT):
+            raise NotAllowed("consulting")
+        self._modes(live, {live.leg: HOLD if on else TALK})
+
+    def mute(self, agent: str, interaction: str, on: bool) -> None:
+        """Nobody hears the agent."""
+        live = self._mine(agent, interaction)
+        self._modes(live, {live.agent_leg: MUTE if on else TALK})
+
+    def press(self, agent: str, interaction: str, keys: str) -> None:
+        """Keys for the guest the agent talks to, else for the customer. Raises NotAllowed: keys."""
+        live = self._mine(agent, interaction)
+        if not _KEYS.fullmatch(keys):
+            raise NotAllowed("keys")
+        guest = self._joined(live)
+        self._voice.command(live.worker, "keys", guest.leg if guest else live.leg, keys=keys)
+
+    def consult(self, agent: str, interaction: str, target: Target) -> None:
+        """Hold the customer and ring somebody. Raises NotAllowed: call_over, already_ringing, too_many, itself,
+        unknown_agent, agent_busy, agent_not_here, bad_number."""
+        live = self._mine(agent, interaction)
+        if any(not guest.joined for guest in live.guests.values()):
+            raise NotAllowed("already_ringing")
+        if len(live.guests) >= _MOST_GUESTS:
+            raise NotAllowed("too_many")
+        self._may_ring(agent, target)
+        held = {**self._present(live), live.leg: HOLD, live.agent_leg: TALK}
+        self._room(live, held)
+        self._voice.command(live.worker, "music", live.agent_leg, file=self._ringback)
+        leg = self._ring(live, target, CONSULT, agent)
+        self._dial(live, leg, target, {**held, leg: TALK}, agent)
+
+    def take_back(self, agent: str, interaction: str) -> None:
+        """Back to the customer; whoever was consulted is let go."""
+        live = self._mine(agent, interaction)
+        for guest in list(live.guests.values()):
+            if guest.purpose == CONSULT:
+                self._let_go(live, guest)
+        self._voice.command(live.worker, "stop", live.agent_leg)
+        self._room(live, {live.leg: TALK, live.agent_leg: TALK, **self._listeners(live)})
+
+    def swap(self, agent: str, interaction: str) -> None:
+        """The other of the two is held. Raises NotAllowed: no_guest."""
+        live = self._mine(agent, interaction)
+        guest = self._guest(live)
+        caller_held = live.modes.get(live.leg) == HOLD
+        self._modes(live, {live.leg: TALK if caller_held else HOLD, guest.leg: HOLD if caller_held else TALK})
+
+    def join(self, agent: str, interaction: str) -> None:
+        """Everybody hears everybody. Raises NotAllowed: no_guest."""
+        live = self._mine(agent, interaction)
+        self._guest(live)
+        members = self._present(live)
+        self._room(live, {leg: TALK if mode == HOLD else mode for leg, mode in members.items()})
+
+    def drop(self, agent: str, interaction: str, leg: str) -> None:
+        """One guest leaves. Raises NotAllowed: no_guest."""
+        live = self._mine(agent, interaction)
+        guest = live.guests.get(leg)
+        if guest is None or guest.purpose != CONSULT:
+            raise NotAllowed("no_guest")
+        self._let_go(live, guest)
+
+    def complete(self, agent: str, interaction: str) -> None:
+        """The customer goes on with the guest, the agent wraps up. Raises NotAllowed: no_guest."""
+        live = self._mine(agent, interaction)
+        self._complete(live, self._guest(live))
+
+    def transfer(self, agent: str, interaction: str, target: Target) -> None:
+        """Send the customer on at once. Raises NotAllowed: as `consult`, and unknown_queue, queue_closed,
+        queue_full, agent_not_ready."""
+        live = self._mine(agent, interaction)
+        if target.queue:
+            self._open_queue(target.queue)
+            self._requeue(live, "transfer", target.queue)
+        elif target.agent:
+            self._may_ring(agent, target)
+            view = self._host.engine.agent_view(target.agent)
+            if view is None or view.state != IDLE:
+                raise NotAllowed("agent_not_ready")
+            self._requeue(live, "transfer", live.queue, target.agent)
+        else:
+            self._may_ring(agent, target)
+            self._to_number(live, target, agent)
+
+    def park(self, agent: str, interaction: str) -> None:
+        """The customer waits with music until somebody takes them."""
+        live = self._mine(agent, interaction)
+        released = self._release(live, "park")
+        self._host.submit(*released, f.InteractionParked(live.id, agent, self._now()))
+        self._music(live)
+        self._arm_parked(live)
+
+    def take(self, agent: str, interaction: str) -> None:
+        """A parked call is offered to this agent. Raises NotAllowed: not_parked, agent_not_ready."""
+        live = self._host.book.interactions.get(interaction)
+        if live is None or live.state != PARKED:
+            raise NotAllowed("not_parked")
+        view = self._host.engine.agent_view(agent)
+        if view is None or view.state != IDLE:
+            raise NotAllowed("agent_not_ready")
+        self._host.submit(*self._arrives(live, live.queue, agent))
+
+    def parked(self) -> list[Interaction]:
+        return [live for live in self._host.book.interactions.values() if live.state == PARKED]
+
+    # --- what the worker says --------------------------------------------------------------------
+
+    def room_changed(self, live: Interaction, members: Mapping[str, str], at_ms: int) -> None:
+        """Who is in the conversation now, and how."""
+        joined = [
+            f.GuestJoined(live.id, leg, at_ms)
+            for leg, guest in live.guests.items()
+            if leg in members and not guest.joined
+        ]
+        legs, modes = tuple(members), tuple(members.values())
+        self._host.submit(f.ModesChanged(live.id, legs, modes, at_ms), *joined)
+
+    def guest_ended(self, live: Interaction, fact: Mapping[str, Any], at_ms: int) -> None:
+        """A guest hung up, did not answer, or was let go."""
+        guest = live.guests[fact["leg"]]
+        cause = fact["why"] or ("normal" if guest.joined else "not_answered")
+        facts: list[AnyFact] = [f.GuestLeft(live.id, guest.leg, cause, at_ms), *self._free(guest)]
+        waits_for_it = live.state == OUTSIDE and guest.purpose == TRANSFER and not guest.joined
+        if waits_for_it:
+            facts += self._arrives(live, live.queue)
+        self._host.submit(*facts)
+        if not guest.joined and guest.purpose == CONSULT and live.state == TALKING:
+            self._voice.command(live.worker, "stop", live.agent_leg)
+
+    def agent_left(self, live: Interaction) -> bool:
+        """The agent's phone hung up; True where a guest goes on with the customer (a desk phone's way to
+        complete a transfer)."""
+        guest = self._joined(live)
+        if guest is None or live.state != TALKING:
+            return False
+        self._complete(live, guest, here=False)
+        return True
+
+    def over(self, live: Interaction) -> None:
+        """The customer is gone: nobody stays behind. Before the end is a fact."""
+        legs = [*live.guests, *([live.agent_leg] if live.guests and live.agent_leg else [])]
+        for leg in legs:
+            self._voice.command(live.worker, "hangup", leg, why="peer_gone")
+        freed = self.freed(live)
+        if freed:
+            self._host.submit(*freed)
+
+    def freed(self, live: Interaction) -> list[AnyFact]:
+        """The facts that its guests, agents all, are ready again."""
+        return [fact for guest in live.guests.values() for fact in self._free(guest)]
+
+    # --- after a start ---------------------------------------------------------------------------
+
+    def adopt(self, live: Interaction, legs: Mapping[str, Any]) -> None:
+        """Guests whom the worker does not know any more have left; parked calls have their time again."""
+        for guest in list(live.guests.values()):
+            if guest.leg not in legs:
+                self.guest_ended(live, {"leg": guest.leg, "why": "gone"}, self._now())
+        members = {leg: mode for leg, mode in (legs[live.leg].get("room") or {}).items() if leg in legs}
+        if members and members != self._present(live):
+            self.room_changed(live, members, self._now())
+        if live.state == PARKED:
+            self._arm_parked(live)
+        elif live.state == OUTSIDE and not live.guests:
+            self._host.submit(*self._arrives(live, live.queue))
+
+    # --- how -------------------------------------------------------------------------------------
+
+    def _mine(self, agent: str, interaction: str) -> Interaction:
+        live = self._host.book.interactions.get(interaction)
+        if live is None or live.agent != agent or live.state != TALKING:
+            raise NotAllowed("call_over")
+        return live
+
+    def _now(self) -> int:
+        return self._host.clock.now_ms()
+
+    def _present(self, live: Interaction) -> dict[str, str]:
+        """Everybody in the conversation and their modes, the customer first, then the agent."""
+        members = {live.leg: live.modes.get(live.leg, TALK)}
+        if live.agent_leg:
+            members[live.agent_leg] = live.modes.get(live.agent_leg, TALK)
+        for leg, guest in live.guests.items():
+            if guest.joined:
+                members[leg] = live.modes.get(leg, TALK)
+        return members
+
+    def _listeners(self, live: Interaction) -> dict[str, str]:
+        return {
+            leg: mode
+            for leg, mode in self._present(live).items()
+            if leg in live.guests and self._watches(live, leg)
+        }
+
+    @staticmethod
+    def _watches(live: Interaction, leg: str) -> bool:
+        return live.guests[leg].purpose not in (CONSULT, TRANSFER)
+
+    def _modes(self, live: Interaction, changes: Mapping[str, str]) -> None:
+        self._room(live, {**self._present(live), **changes})
+
+    def _room(self, live: Interaction, members: Mapping[str, str]) -> None:
+        self._voice.command(live.worker, "room", live.leg, members=dict(members))
+
+    def _joined(self, live: Interaction) -> Guest | None:
+        """The guest who came last of those who are in the conversation and no listeners."""
+        found = [guest for leg, guest in live.guests.items() if guest.joined and not self._watches(live, leg)]
+        return found[-1] if found else None
+
+    def _guest(self, live: Interaction) -> Guest:
+        guest = self._joined(live)
+        if guest is None:
+            raise NotAllowed("no_guest")
+        return guest
+
+    def _may_ring(self, agent: str, target: Target) -> None:
+        if target.number:
+            if not _NUMBER.fullmatch(target.number):
+                raise NotAllowed("bad_number")
+            return
+        view = self._host.engine.agent_view(target.agent)
+        if target.agent == agent:
+            raise NotAllowed("itself")
+        if view is None or self._offers.seat(target.agent) is None:
+            raise NotAllowed("unknown_agent")
+        if view.state == LOGGED_OUT:
+            raise NotAllowed("agent_not_here")
+        if view.state not in (IDLE, NOT_READY) or self._host.book.consulting(target.agent):
+            raise NotAllowed("agent_busy")
+
+    def _open_queue(self, queue: str) -> None:
+        engine = self._host.engine
+        policy = engine.policy.queues.get(queue)
+        if policy is None:
+            raise NotAllowed("unknown_queue")
+        if not engine.is_open(queue):
+            raise NotAllowed("queue_closed")
+        if policy.max_waiting and engine.queue_view(queue)[0] >= policy.max_waiting:
+            raise NotAllowed("queue_full")
+
+    def _ring(self, live: Interaction, target: Target, purpose: str, by: str, *before: AnyFact) -> str:
+        """The fact that somebody is rung; answers the leg."""
+        leg, who = self._ids.next("l"), target.agent
+        if target.number:
+            person = self._host.private.person_of(target.number)
+            who = self._host.private.put(person, f"{live.id}.{leg}", target.number)
+        kind = AGENT if target.agent else NUMBER
+        facts: list[AnyFact] = [*before, f.GuestDialled(live.id, leg, kind, who, purpose, by, self._now())]
+        view = self._host.engine.agent_view(target.agent) if target.agent else None
+        if view is not None and view.state == IDLE:
+            facts.append(rf.AgentNotReady(target.agent, IN_CONSULT))
+        self._host.submit(*facts)
+        return leg
+
+    def _dial(self, live: Interaction, leg: str, target: Target, members: Mapping[str, str], by: str) -> None:
+        device = f"tel:{target.number}"
+        if target.agent:
+            seat = self._offers.seat(target.agent)
+            device = seat.device if seat is not None else ""
+        self._voice.command(
+            live.worker,
+            "dial",
+            leg,
+            **self._offers.call_to(device, live),
+            ring_s=_RING_S,
+            max_s=self._max_call_s,
+            tag={"interaction": live.id, "role": "guest", "agent": target.agent, "by": by},
+            on_answer={"room": live.leg, "members": dict(members)},
+            then={"on_peer_gone": "hangup", "on_peer_lost": "hangup"},
+        )
+
+    def _let_go(self, live: Interaction, guest: Guest) -> None:
+        self._voice.command(live.worker, "hangup", guest.leg, why="let_go")
+
+    def _free(self, guest: Guest) -> list[AnyFact]:
+        """An agent who was ready before they were asked in is ready again."""
+        view = self._host.engine.agent_view(guest.who) if guest.kind == AGENT else None
+        asked_in = view is not None and view.state == NOT_READY and view.reason == IN_CONSULT
+        return [rf.AgentReady(guest.who)] if asked_in else []
+
+    def _release(self, live: Interaction, why: str) -> list[AnyFact]:
+        """Part the agent from the customer; the facts of it, to be submitted with what comes next."""
+        for guest in list(live.guests.values()):
+            self._voice.command(live.worker, "hangup", guest.leg, why="let_go")
+        self._voice.command(live.worker, "unbridge", live.leg)
+        self._voice.command(live.worker, "hangup", live.agent_leg, why=why)
+        return self._released(live, why)
+
+    def _released(self, live: Interaction, why: str) -> list[AnyFact]:
+        at_ms = self._now()
+        return [f.AgentReleased(live.id, live.agent, why, at_ms), rf.ContactEnded(live.contact, at_ms)]
+
+    def _arrives(self, live: Interaction, queue: str, agent: str = "") -> list[AnyFact]:
+        """Waiting again, as long as since the first time."""
+        at_ms, contact = self._now(), self._ids.next("c")
+        since_ms = live.queued_at_ms or live.arrived_at_ms
+        return [
+            f.InteractionQueued(live.id, contact, queue, at_ms),
+            rf.ContactArrived(contact, queue, at_ms, max(0, at_ms - since_ms), agent),
+        ]
+
+    def _requeue(self, live: Interaction, why: str, queue: str, agent: str = "") -> None:
+        released = self._release(live, why)
+        self._host.submit(*released, *self._arrives(live, queue, agent))
+
+    def _to_number(self, live: Interaction, target: Target, agent: str) -> None:
+        released = self._release(live, "transfer")
+        leg = self._ring(live, target, TRANSFER, agent, *released)
+        self._host.submit(f.GuestTookOver(live.id, leg, "", "", self._now()))
+        self._voice.command(live.worker, "music", live.leg, file=self._ringback)
+        self._dial(live, leg, target, {live.leg: TALK, leg: TALK}, agent)
+
+    def _complete(self, live: Interaction, guest: Guest, here: bool = True) -> None:
+        """`here`: the agent's leg is still in the room."""
+        agent_leg, queue, arrived_ms = live.agent_leg, live.queue, live.queued_at_ms or live.arrived_at_ms
+        members = {leg: mode for leg, mode in self._present(live).items() if leg != agent_leg}
+        self._room(live, {**members, live.leg: TALK, guest.leg: TALK})
+        if here:
+            self._voice.command(live.worker, "hangup", agent_leg, why="hand_over")
+        at_ms = self._now()
+        taken: list[AnyFact] = [f.GuestTookOver(live.id, guest.leg, "", "", at_ms)]
+        if guest.kind == AGENT:
+            contact = self._ids.next("c")
+            taken = [
+                f.GuestTookOver(live.id, guest.leg, guest.who, contact, at_ms),
+                rf.ContactAdopted(contact, queue, arrived_ms, at_ms, guest.who),
+            ]
+        self._host.submit(*self._released(live, "hand_over"), *taken)
+        recording = self._offers.recording(live)
+        if recording is not None:
+            self._voice.command(live.worker, "record", live.leg, record=recording)
+
+    def _music(self, live: Interaction) -> None:
+        self._voice.command(live.worker, "music", live.leg)
+
+    def _arm_parked(self, live: Interaction) -> None:
+        interaction = live.id
+
+        def back() -> None:
+            found = self._host.book.interactions.get(interaction)
+            if found is not None and found.state == PARKED:
+                self._host.submit(*self._arrives(found, found.queue))
+
+        self._scheduler.after(PARKED_S * 1000, back)

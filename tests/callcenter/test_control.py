@@ -1,0 +1,375 @@
+"""Hold, consult, transfer, conference, park: what each does, what it refuses, and what survives a new core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from callcenter.kernel.errors import NotAllowed
+from callcenter.live.book import OUTSIDE, PARKED, RINGING, TALKING, WAITING, Interaction
+from callcenter.live.control import PARKED_S, Target
+from routing import AgentPolicy, QueuePolicy
+
+from .centre import COMPLAINTS, SERVICE, Centre
+
+WRAP_UP_MS = 30_000
+ANN, BOB, CID = (AgentPolicy(name, wrap_up_ms=WRAP_UP_MS) for name in ("ann", "bob", "cid"))
+
+
+@pytest.fixture
+def centre() -> Centre:
+    return Centre(SERVICE, COMPLAINTS, ANN, BOB, CID)
+
+
+@pytest.fixture
+def call(centre: Centre) -> Interaction:
+    """A caller who talks to ann; bob is ready."""
+    centre.ready("ann")
+    interaction = centre.talk()
+    centre.ready("bob")
+    return interaction
+
+
+def modes(centre: Centre, interaction: Interaction) -> list[str]:
+    """As the worker has them, the caller first."""
+    leg = centre.worker.legs.get(interaction.leg)
+    return list(leg.room.members.values()) if leg is not None and leg.room is not None else []
+
+
+def guest(interaction: Interaction) -> str:
+    (leg,) = interaction.guests
+    return leg
+
+
+def consult(centre: Centre, interaction: Interaction, agent: str = "bob") -> str:
+    """Ann asks somebody, who answers; the guest's leg."""
+    centre.control.consult("ann", interaction.id, Target(agent=agent))
+    centre.settle()
+    leg = guest(interaction)
+    centre.worker.pick_up(leg)
+    centre.settle()
+    return leg
+
+
+def refused(action: Callable[..., Any], *args: Any) -> str:
+    with pytest.raises(NotAllowed) as caught:
+        action(*args)
+    return caught.value.code
+
+
+def test_hold_is_music_and_the_truth_comes_from_the_worker(centre: Centre, call: Interaction) -> None:
+    centre.control.hold("ann", call.id, True)
+    assert call.modes.get(call.leg) != "hold", "not before the worker said so"
+    centre.settle()
+    assert call.modes[call.leg] == "hold"
+    assert centre.worker.legs[call.leg].music
+    centre.control.hold("ann", call.id, False)
+    centre.settle()
+    assert modes(centre, call) == ["talk", "talk"]
+    assert not centre.worker.legs[call.leg].music
+
+
+def test_mute_and_keys(centre: Centre, call: Interaction) -> None:
+    centre.control.mute("ann", call.id, True)
+    centre.settle()
+    assert modes(centre, call) == ["talk", "mute"]
+    centre.control.press("ann", call.id, "12#")
+    centre.settle()
+    assert centre.worker.pressed == [(call.leg, "12#")]
+    assert refused(centre.control.press, "ann", call.id, "1; rm") == "keys"
+
+
+def test_a_consultation_and_back(centre: Centre, call: Interaction) -> None:
+    centre.control.consult("ann", call.id, Target(agent="bob"))
+    centre.settle()
+    assert modes(centre, call) == ["hold", "talk"]
+    assert centre.agent("bob") == "not_ready", "nobody else's call comes to bob meanwhile"
+    leg = guest(call)
+    centre.worker.pick_up(leg)
+    centre.settle()
+    assert modes(centre, call) == ["hold", "talk", "talk"]
+    assert call.guests[leg].joined
+    centre.control.press("ann", call.id, "5")
+    centre.settle()
+    assert centre.worker.pressed == [(leg, "5")], "keys go to whom ann talks to"
+    centre.control.take_back("ann", call.id)
+    centre.settle()
+    assert modes(centre, call) == ["talk", "talk"]
+    assert call.guests == {}
+    assert leg not in centre.worker.legs
+    assert (centre.agent("ann"), centre.agent("bob")) == ("talking", "idle")
+
+
+def test_who_does_not_answer_a_consultation_costs_nothing(centre: Centre, call: Interaction) -> None:
+    centre.control.consult("ann", call.id, Target(agent="bob"))
+    centre.settle()
+    centre.worker.leave(guest(call), 486)
+    centre.settle()
+    assert call.guests == {}
+    assert modes(centre, call) == ["hold", "talk"]
+    assert centre.agent("bob") == "idle"
+    assert centre.worker.ops("stop", call.agent_leg), "ann hears no ringing any more"
+
+
+def test_swap_and_conference_and_drop(centre: Centre, call: Interaction) -> None:
+    leg = consult(centre, call)
+    centre.control.swap("ann", call.id)
+    centre.settle()
+    assert modes(centre, call) == ["talk", "talk", "hold"]
+    centre.control.join("ann", call.id)
+    centre.settle()
+    assert modes(centre, call) == ["talk", "talk", "talk"]
+    centre.control.drop("ann", call.id, leg)
+    centre.settle()
+    assert modes(centre, call) == ["talk", "talk"]
+    assert centre.agent("bob") == "idle"
+    assert refused(centre.control.drop, "ann", call.id, leg) == "no_guest"
+
+
+def test_an_attended_transfer_to_an_agent(centre: Centre, call: Interaction) -> None:
+    leg = consult(centre, call)
+    first = call.agent_leg
+    centre.control.complete("ann", call.id)
+    centre.settle()
+    assert first not in centre.worker.legs
+    assert (call.state, call.agent, call.agent_leg) == (TALKING, "bob", leg)
+    assert modes(centre, call) == ["talk", "talk"]
+    assert (centre.agent("ann"), centre.agent("bob")) == ("wrap_up", "talking")
+    assert [live.id for live in centre.host.book.of_agent("ann")] == [call.id], "ann still has its wrap-up"
+    centre.agents.wrap_up("ann", call.id, "enquiry_answered", "", "")
+    assert centre.agent("ann") == "idle"
+    assert centre.host.book.of_agent("ann") == []
+    centre.caller_leaves(call)
+    assert centre.journalled("InteractionEnded")[-1]["outcome"] == "answered"
+    assert centre.agent("bob") == "wrap_up"
+    assert len(centre.worker.ops("record", call.leg)) == 1, "the second conversation is recorded, too"
+
+
+def test_hanging_up_the_phone_completes_a_transfer(centre: Centre, call: Interaction) -> None:
+    consult(centre, call)
+    centre.agent_leaves(call)
+    assert (call.state, call.agent) == (TALKING, "bob")
+    assert modes(centre, call) == ["talk", "talk"]
+
+
+def test_an_attended_transfer_to_an_outside_number(centre: Centre, call: Interaction) -> None:
+    centre.control.consult("ann", call.id, Target(number="02188886666"))
+    centre.settle()
+    assert centre.worker.ops("dial")[-1]["uri"] == "sip:02188886666@centre"
+    assert "02188886666" not in str(centre.journalled("GuestDialled")), "numbers stay out of the journal"
+    centre.worker.pick_up(guest(call))
+    centre.settle()
+    centre.control.complete("ann", call.id)
+    centre.settle()
+    assert (call.state, call.agent) == (OUTSIDE, "")
+    assert modes(centre, call) == ["talk", "talk"]
+    assert centre.agent("ann") == "wrap_up"
+    centre.worker.leave(guest(call))
+    centre.settle()
+    assert call.leg not in centre.worker.legs, "the worker lets the customer go with the last one"
+    assert centre.journalled("InteractionEnded")[-1]["outcome"] == "answered"
+
+
+def test_a_transfer_to_a_queue_keeps_the_age(centre: Centre, call: Interaction) -> None:
+    since_ms, contact = call.queued_at_ms, call.contact
+    centre.wait(40)
+    centre.agents.not_ready("bob", "meal")
+    centre.control.transfer("ann", call.id, Target(queue="complaints"))
+    centre.settle()
+    assert (call.state, call.queue, call.agent) == (WAITING, "complaints", "")
+    assert call.contact != contact
+    assert centre.worker.legs[call.leg].music
+    assert centre.agent("ann") == "wrap_up"
+    view = centre.host.engine.contact_view(call.contact)
+    assert view is not None
+    assert view.deadline_ms <= since_ms + 20_000, "as if it had waited from the first"
+    centre.ready("bob")
+    centre.pick_up(call)
+    assert (call.state, call.agent) == (TALKING, "bob")
+    centre.caller_leaves(call)
+    assert centre.journalled("InteractionEnded")[-1]["outcome"] == "answered"
+
+
+def test_who_leaves_after_a_transfer_was_served_once(centre: Centre, call: Interaction) -> None:
+    centre.agents.not_ready("bob", "meal")
+    centre.control.transfer("ann", call.id, Target(queue="complaints"))
+    centre.settle()
+    centre.caller_leaves(call)
+    assert centre.journalled("InteractionEnded")[-1]["outcome"] == "answered"
+
+
+def test_a_transfer_to_an_agent_rings_that_agent(centre: Centre, call: Interaction) -> None:
+    centre.ready("cid")
+    centre.control.transfer("ann", call.id, Target(agent="cid"))
+    centre.settle()
+    assert (call.state, call.agent) == (RINGING, "cid"), "though bob has been idle for longer"
+    centre.worker.leave(call.agent_leg, 603)
+    centre.settle()
+    assert (call.state, call.agent) == (RINGING, "bob"), "who declines leaves the customer to the queue"
+
+
+def test_a_transfer_to_a_number_that_does_not_answer_comes_back(centre: Centre, call: Interaction) -> None:
+    centre.agents.not_ready("bob", "meal")
+    centre.control.transfer("ann", call.id, Target(number="02188886666"))
+    centre.settle()
+    assert (call.state, centre.agent("ann")) == (OUTSIDE, "wrap_up")
+    assert centre.worker.legs[call.leg].music
+    centre.worker.leave(guest(call), 480)
+    centre.settle()
+    assert (call.state, call.queue) == (WAITING, "service")
+    centre.ready("bob")
+    centre.pick_up(call)
+    assert (call.state, call.agent) == (TALKING, "bob")
+
+
+def test_a_transfer_to_a_number_that_answers(centre: Centre, call: Interaction) -> None:
+    centre.control.transfer("ann", call.id, Target(number="02188886666"))
+    centre.settle()
+    centre.worker.pick_up(guest(call))
+    centre.settle()
+    assert modes(centre, call) == ["talk", "talk"]
+    centre.caller_leaves(call)
+    assert centre.worker.legs == {}
+    assert centre.journalled("InteractionEnded")[-1]["outcome"] == "answered"
+
+
+def test_park_and_take(centre: Centre, call: Interaction) -> None:
+    centre.control.park("ann", call.id)
+    centre.settle()
+    assert (call.state, call.agent) == (PARKED, "")
+    assert [live.id for live in centre.control.parked()] == [call.id]
+    assert centre.worker.legs[call.leg].music
+    assert refused(centre.control.take, "ann", call.id) == "agent_not_ready"
+    centre.control.take("bob", call.id)
+    centre.settle()
+    assert (call.state, call.agent) == (RINGING, "bob")
+    centre.pick_up(call)
+    assert modes(centre, call) == ["talk", "talk"]
+    assert refused(centre.control.take, "cid", call.id) == "not_parked"
+
+
+def test_a_parked_call_that_nobody_takes_goes_back(centre: Centre, call: Interaction) -> None:
+    centre.agents.not_ready("bob", "meal")
+    centre.control.park("ann", call.id)
+    centre.settle()
+    centre.restart(5_000)
+    assert centre.host.book.interactions[call.id].state == PARKED
+    centre.agents.not_ready("ann", "meal")
+    centre.wait(PARKED_S + 1)
+    assert centre.host.book.interactions[call.id].state == WAITING
+
+
+REFUSALS: dict[str, tuple[Callable[[Centre, Interaction], Any], str]] = {
+    "not mine": (lambda c, i: refused(c.control.hold, "bob", i.id, True), "call_over"),
+    "over": (lambda c, i: (c.caller_leaves(i), refused(c.control.hold, "ann", i.id, True))[1], "call_over"),
+    "nobody of that name": (
+        lambda c, i: refused(c.control.consult, "ann", i.id, Target(agent="zoe")),
+        "unknown_agent",
+    ),
+    "myself": (lambda c, i: refused(c.control.consult, "ann", i.id, Target(agent="ann")), "itself"),
+    "not here": (lambda c, i: refused(c.control.consult, "ann", i.id, Target(agent="cid")), "agent_not_here"),
+    "no number": (
+        lambda c, i: refused(c.control.consult, "ann", i.id, Target(number="sip:x@h")),
+        "bad_number",
+    ),
+    "no queue": (lambda c, i: refused(c.control.transfer, "ann", i.id, Target(queue="x")), "unknown_queue"),
+    "nobody to join": (lambda c, i: refused(c.control.join, "ann", i.id), "no_guest"),
+    "nobody to hand over to": (lambda c, i: refused(c.control.complete, "ann", i.id), "no_guest"),
+    "not ready": (
+        lambda c, i: refused(c.control.transfer, "ann", i.id, Target(agent="cid")),
+        "agent_not_here",
+    ),
+    "two at once": (
+        lambda c, i: (
+            c.control.consult("ann", i.id, Target(agent="bob")),
+            refused(c.control.consult, "ann", i.id, Target(number="13900139000")),
+        )[1],
+        "already_ringing",
+    ),
+    "held while consulting": (
+        lambda c, i: (consult(c, i), refused(c.control.hold, "ann", i.id, False))[1],
+        "consulting",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_refusals_say_why_and_change_nothing(centre: Centre, call: Interaction, case: str) -> None:
+    act, reason = REFUSALS[case]
+    assert act(centre, call) == reason
+
+
+def test_an_agent_on_another_call_is_not_rung(centre: Centre, call: Interaction) -> None:
+    other = centre.talk("13800138001")
+    assert other.agent == "bob"
+    assert refused(centre.control.consult, "ann", call.id, Target(agent="bob")) == "agent_busy"
+    assert refused(centre.control.transfer, "ann", call.id, Target(agent="bob")) == "agent_busy"
+
+
+def test_when_the_customer_leaves_nobody_stays(centre: Centre, call: Interaction) -> None:
+    consult(centre, call)
+    centre.caller_leaves(call)
+    assert centre.worker.legs == {}
+    assert (centre.agent("ann"), centre.agent("bob")) == ("wrap_up", "idle")
+    assert centre.journalled("InteractionEnded")[-1]["outcome"] == "answered"
+
+
+@pytest.mark.parametrize("snapshot_every", [1, 5_000])
+def test_a_new_core_takes_a_consultation_over(snapshot_every: int) -> None:
+    centre = Centre(SERVICE, COMPLAINTS, ANN, BOB, CID, snapshot_every=snapshot_every)
+    centre.ready("ann")
+    call = centre.talk()
+    centre.ready("bob")
+    leg = consult(centre, call)
+    centre.restart(3_000)
+    call = centre.host.book.interactions[call.id]
+    assert call.guests[leg].joined
+    assert modes(centre, call) == ["hold", "talk", "talk"]
+    centre.control.complete("ann", call.id)
+    centre.settle()
+    assert (call.state, call.agent) == (TALKING, "bob")
+
+
+def test_a_guest_who_left_while_no_core_reigned(centre: Centre, call: Interaction) -> None:
+    leg = consult(centre, call)
+    centre.crash()
+    centre.worker.leave(leg)
+    centre.revive()
+    centre.attach()
+    call = centre.host.book.interactions[call.id]
+    assert call.guests == {}
+    assert centre.agent("bob") == "idle"
+    assert call.agent == "ann"
+
+
+def test_an_agent_who_hung_up_while_no_core_reigned_has_handed_over(
+    centre: Centre, call: Interaction
+) -> None:
+    consult(centre, call)
+    centre.crash()
+    centre.worker.leave(call.agent_leg)
+    centre.revive()
+    centre.attach()
+    call = centre.host.book.interactions[call.id]
+    assert (call.state, call.agent) == (TALKING, "bob")
+    assert modes(centre, call) == ["talk", "talk"]
+
+
+def test_a_worker_that_dies_leaves_no_guest_unready(centre: Centre, call: Interaction) -> None:
+    consult(centre, call)
+    centre.worker.die()
+    centre.adoption.worker_lost(centre.worker.boot)
+    assert (centre.agent("ann"), centre.agent("bob")) == ("wrap_up", "idle")
+
+
+def test_queue_limits_do_not_cost_a_transferred_customer() -> None:
+    centre = Centre(SERVICE, QueuePolicy("complaints", max_waiting=1), ANN, BOB)
+    centre.ready("ann", "bob")
+    call, other = centre.talk(), centre.talk("13800138009")
+    centre.control.transfer("bob", other.id, Target(queue="complaints"))
+    centre.settle()
+    assert (other.state, other.queue) == (WAITING, "complaints")
+    assert refused(centre.control.transfer, "ann", call.id, Target(queue="complaints")) == "queue_full"
+    assert (call.state, call.agent) == (TALKING, "ann")
