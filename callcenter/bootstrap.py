@@ -39,6 +39,7 @@ from callcenter.live.lookups import CrmLookups
 from callcenter.live.offers import CallRules, Offers
 from callcenter.live.recordings import RecordingMerger
 from callcenter.live.speech import Speech
+from callcenter.live.supervision import Supervision
 from callcenter.live.voice_desk import DeskRules, VoiceDesk
 from callcenter.metrics import Metrics
 from callcenter.queries import cut_off_since
@@ -137,6 +138,9 @@ class Core:
             self.ids,
             prompt_file(settings, "ringback"),
             settings.voice.max_call_s,
+        )
+        self.supervision = Supervision(
+            host, self.pool, self.offers, self.control, self.ids, settings.voice.max_call_s
         )
         self.adoption = Adoption(
             host,

@@ -29,6 +29,10 @@ class VoiceCommands(Protocol):
 
     def command(self, boot: str, op: str, leg: str, **fields: Any) -> None: ...
 
+    def address(self, boot: str) -> str:
+        """host:port where this worker takes SIP from other workers; "" where it is gone."""
+        ...
+
     def acknowledge(self, boot: str, n: int) -> None:
         """Facts of this worker up to `n` are committed."""
         ...

@@ -300,6 +300,11 @@ class Routing(Section):
     cut_off_memory_s: Annotated[int, Field(ge=0, le=86_400)] = 900
 
 
+class Supervision(Section):
+    visible: bool = False
+    """agents see on their panel that a supervisor is in their call"""
+
+
 class Settings(Section):
     database: Database = Database()
     journal: Journal = Journal()
@@ -307,6 +312,7 @@ class Settings(Section):
     http: Http = Http()
     paths: Paths = Paths()
     routing: Routing = Routing()
+    supervision: Supervision = Supervision()
     hours: OpeningHours = OpeningHours()
     trunks: tuple[Trunk, ...] = ()
     numbers: tuple[Number, ...] = ()

@@ -5,15 +5,13 @@ A session cookie says who; every call that changes something carries the session
 
 from __future__ import annotations
 
-import hmac
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
-from callcenter.kernel.errors import NotAllowed
+from softphone_ui.access import ThePanel, Writer, to_do, to_read
 from softphone_ui.auth import COOKIE, Identity
-from softphone_ui.panel import Panel
 
 router = APIRouter(prefix="/api")
 STATUS = {
@@ -25,6 +23,12 @@ STATUS = {
     "not_yours": 404,
     "unknown_code": 422,
     "unknown_reason": 422,
+    "unknown_agent": 422,
+    "unknown_queue": 422,
+    "unknown_mode": 422,
+    "unknown_state": 422,
+    "bad_number": 422,
+    "bad_keys": 422,
 }
 
 
@@ -42,35 +46,10 @@ class WrapUp(BaseModel):
     note: str = Field(default="", max_length=2_000)
 
 
-def _panel(request: Request) -> Panel:
-    panel: Panel = request.app.state.panel
-    return panel
-
-
-async def reader(request: Request) -> Identity:
-    who = await _panel(request).sessions.who(request.cookies.get(COOKIE))
-    if who is None:
-        raise NotAllowed("not_logged_in")
-    return who
-
-
-async def writer(request: Request, x_csrf_token: Annotated[str, Header()] = "") -> Identity:
-    who = await reader(request)
-    if not hmac.compare_digest(x_csrf_token.encode(), who.csrf.encode()):
-        raise NotAllowed("csrf")
-    return who
-
-
-async def agent(who: Annotated[Identity, Depends(writer)]) -> Identity:
-    if who.role != "agent":
-        raise NotAllowed("role")
-    return who
-
-
-Reader = Annotated[Identity, Depends(reader)]
-Writer = Annotated[Identity, Depends(writer)]
-Agent = Annotated[Identity, Depends(agent)]
-ThePanel = Annotated[Panel, Depends(_panel)]
+Own = Annotated[Identity, Depends(to_do("own.state"))]
+Offered = Annotated[Identity, Depends(to_do("own.offers"))]
+InCall = Annotated[Identity, Depends(to_do("own.call"))]
+WrapsUp = Annotated[Identity, Depends(to_do("own.wrap_up"))]
 
 
 @router.post("/session", tags=["session"])
@@ -91,40 +70,42 @@ async def log_out(request: Request, who: Writer, panel: ThePanel, response: Resp
 
 
 @router.post("/agent/ready", tags=["agent"], status_code=204)
-async def ready(who: Agent, panel: ThePanel) -> None:
+async def ready(who: Own, panel: ThePanel) -> None:
     panel.ready(who.login)
 
 
 @router.post("/agent/not-ready", tags=["agent"], status_code=204)
-async def not_ready(body: NotReady, who: Agent, panel: ThePanel) -> None:
+async def not_ready(body: NotReady, who: Own, panel: ThePanel) -> None:
     """While busy it takes effect when the work is done."""
     panel.not_ready(who.login, body.reason)
 
 
 @router.post("/offers/{offer}/answer", tags=["offers"], status_code=204)
-async def answer(offer: str, who: Agent, panel: ThePanel) -> None:
+async def answer(offer: str, who: Offered, panel: ThePanel) -> None:
     """409 `offer_over` where it was withdrawn, answered or never yours."""
     panel.answer(who.login, offer)
 
 
 @router.post("/offers/{offer}/decline", tags=["offers"], status_code=204)
-async def decline(offer: str, who: Agent, panel: ThePanel) -> None:
+async def decline(offer: str, who: Offered, panel: ThePanel) -> None:
     panel.decline(who.login, offer)
 
 
 @router.post("/interactions/{interaction}/hang-up", tags=["interactions"], status_code=204)
-async def hang_up(interaction: str, who: Agent, panel: ThePanel) -> None:
+async def hang_up(interaction: str, who: InCall, panel: ThePanel) -> None:
     """409 `call_over` where there is nothing to hang up."""
     panel.hang_up(who.login, interaction)
 
 
 @router.post("/interactions/{interaction}/wrap-up", tags=["interactions"], status_code=204)
-async def wrap_up(interaction: str, body: WrapUp, who: Agent, panel: ThePanel) -> None:
+async def wrap_up(interaction: str, body: WrapUp, who: WrapsUp, panel: ThePanel) -> None:
     """Code and note, during the call, during wrap-up or later; the last one saved counts."""
     await panel.wrap_up(who.login, interaction, body.code, body.note)
 
 
 @router.get("/contacts", tags=["interactions"])
-async def contacts(who: Reader, panel: ThePanel) -> list[dict[str, Any]]:
+async def contacts(
+    who: Annotated[Identity, Depends(to_read("own.contacts"))], panel: ThePanel
+) -> list[dict[str, Any]]:
     """My last contacts, newest first."""
     return await panel.queries.last_of_agent(who.login)

@@ -9,7 +9,9 @@ from typing import Any
 from callcenter.kernel import logging
 from callcenter.kernel.e164 import national
 from callcenter.kernel.errors import NotAllowed
-from callcenter.live.book import RINGING, TALKING, WRAPPING, Interaction
+from callcenter.live.book import RINGING, SUPERVISOR, TALKING, WRAPPING, Guest, Interaction
+from callcenter.live.control import AGENT, HOLD, LINK, MUTE, NUMBER
+from callcenter.live.facts import AgentReleased, GuestLeft, GuestTookOver, InteractionParked
 from callcenter.live.host import AnyFact
 from callcenter.queries import ContactQueries
 from ivr_flows.schema import Flow
@@ -19,6 +21,8 @@ from softphone_ui.hub import Hub
 
 log = logging.get("panel")
 _QUEUES_EVERY_S = 1.0
+CONSULTING = "consulting"
+"""a contact in which this agent is a guest"""
 Plain = dict[str, Any]
 
 
@@ -28,6 +32,7 @@ class Panel:
     def __init__(self, core: Any, flows: Mapping[str, Flow]) -> None:
         self._core = core
         self._host, self._book, self._agents = core.host, core.host.book, core.agents
+        self.control, self.supervision = core.control, core.supervision
         self._titles = _titles(flows)
         self.sessions = Sessions(core.records, core.clock, core.settings.http.session_hours)
         self.queries = ContactQueries(core.records, core.private, core.master, core.executor)
@@ -88,7 +93,10 @@ class Panel:
     async def wrap_up(self, agent: str, interaction: str, code: str, note: str) -> None:
         """Raises NotAllowed: not_yours, unknown_code."""
         live = self._book.interactions.get(interaction)
-        if live is not None and live.agent == agent and live.state in (TALKING, WRAPPING):
+        theirs = live is not None and (
+            (live.agent == agent and live.state in (TALKING, WRAPPING)) or agent in live.former
+        )
+        if live is not None and theirs:
             party_ref = live.party_ref
         else:
             party_ref = await self.queries.party_of(interaction, agent)
@@ -101,6 +109,7 @@ class Panel:
         """The whole state of one person's page; small, so it is sent whole on every change."""
         agent = self._host.engine.agent_view(login)
         mine = self._book.of_agent(login)
+        asked = self._book.consulting(login) if agent is not None else []
         return {
             "now_ms": self._core.clock.now_ms(),
             "agent": None
@@ -114,19 +123,113 @@ class Panel:
             },
             "queues": self._queues(),
             "agents": self._everybody() if agent is None else [],
-            "contacts": [self._contact(interaction) for interaction in mine],
+            "calls": self._calls(login) if agent is None else [],
+            "parked": self._parked(),
+            "contacts": [
+                *(self._contact(interaction, self._state_for(interaction, login)) for interaction in mine),
+                *(self._contact(interaction, CONSULTING) for interaction in asked),
+            ],
         }
 
-    def _contact(self, interaction: Interaction) -> Plain:
+    def whom(self) -> dict[str, list[Plain]]:
+        """Whom a call can go to."""
+        engine, titles = self._host.engine, self._core.directory.queue_titles()
+        queues = [
+            {"name": name, "title": titles.get(name, name), "waiting": engine.queue_view(name)[0]}
+            for name in engine.policy.queues
+            if engine.is_open(name)
+        ]
+        return {"agents": self._everybody(), "queues": queues}
+
+    def _parked(self) -> list[Plain]:
+        return [
+            {
+                "id": live.id,
+                "party": self._party(live),
+                "queue": self._queue_title(live),
+                "since_ms": live.queued_at_ms,
+            }
+            for live in self.control.parked()
+        ]
+
+    def _calls(self, supervisor: str) -> list[Plain]:
+        """Everything that goes on, for those who watch."""
+        return [
+            {
+                "id": live.id,
+                "state": live.state,
+                "queue": self._queue_title(live),
+                "agent": live.agent,
+                "party": self._party(live),
+                "since_ms": live.taken_at_ms or live.queued_at_ms or live.arrived_at_ms,
+                "held": live.modes.get(live.leg) == HOLD,
+                "watched": [
+                    {
+                        "who": guest.who,
+                        "joined": guest.joined,
+                        "mode": live.modes.get(guest.leg, "").partition(":")[0],
+                    }
+                    for guest in live.guests.values()
+                    if guest.kind == SUPERVISOR
+                ],
+            }
+            for live in self._book.interactions.values()
+            if live.state != WRAPPING
+        ]
+
+    @staticmethod
+    def _state_for(interaction: Interaction, login: str) -> str:
+        return WRAPPING if login in interaction.former and interaction.agent != login else interaction.state
+
+    def _queue_title(self, interaction: Interaction) -> str:
+        title: str = self._core.directory.queue_titles().get(interaction.queue, interaction.queue)
+        return title
+
+    def _party(self, interaction: Interaction) -> str:
+        """The customer's name where it is known, else the number."""
+        card = self._card(interaction) or {}
+        return str(card.get("name") or national(self._core.private.get(interaction.party_ref)))
+
+    def _guests(self, interaction: Interaction) -> list[Plain]:
+        shown = [
+            guest
+            for guest in interaction.guests.values()
+            if guest.kind != SUPERVISOR or self._core.settings.supervision.visible
+        ]
+        return [
+            {
+                "leg": guest.leg,
+                "kind": guest.kind,
+                "purpose": guest.purpose,
+                "name": self._guest_name(guest),
+                "joined": guest.joined,
+                "mode": interaction.modes.get(guest.leg, "").partition(":")[0],
+            }
+            for guest in shown
+        ]
+
+    def _guest_name(self, guest: Guest) -> str:
+        if guest.kind == NUMBER:
+            return national(self._core.private.get(guest.who))
+        if guest.kind == LINK:
+            other = self._book.interactions.get(guest.who)
+            return self._party(other) if other is not None else ""
+        seat = self._core.directory.seat(guest.who)
+        return seat.name if seat is not None else guest.who
+
+    def _contact(self, interaction: Interaction, state: str) -> Plain:
         offer = self._host.engine.offer_view(interaction.offer)
         seat = self._core.directory.seat(interaction.agent)
         return {
             "id": interaction.id,
-            "state": interaction.state,
+            "state": state,
             "medium": interaction.medium,
             "number": interaction.number,
             "caller": national(self._core.private.get(interaction.party_ref)),
-            "queue": self._core.directory.queue_titles().get(interaction.queue, interaction.queue),
+            "queue": self._queue_title(interaction),
+            "held": interaction.modes.get(interaction.leg) == HOLD,
+            "muted": interaction.modes.get(interaction.agent_leg) == MUTE,
+            "guests": self._guests(interaction),
             "keyed": self._keyed(interaction),
             "language": interaction.language,
             "queued_at_ms": interaction.queued_at_ms,
@@ -201,8 +304,11 @@ class Panel:
             if agent:
                 touched.add(agent)
             live = self._book.interactions.get(getattr(fact, "interaction", ""))
-            if live is not None and live.agent:
-                touched.add(live.agent)
+            if live is not None:
+                touched.update(who for who in (live.agent, *live.former) if who)
+                touched.update(guest.who for guest in live.guests.values() if guest.kind == AGENT)
+            if isinstance(fact, GuestLeft | GuestTookOver | AgentReleased | InteractionParked):
+                touched.update(self.hub.logins())  # whoever was asked in, or may take it
         for agent in touched:
             self.hub.push_soon(agent)
         if touched:

@@ -33,6 +33,7 @@ class Directory:
             records.commit()
             self.queues: list[QueueRecord] = queues.all()
             self.agents: dict[str, User] = {user.login: user for user in users.agents()}
+            self.people: dict[str, User] = {user.login: user for user in users.everybody()}
             self.wrap_up_codes: list[WrapUpCodePublic] = wrap_up.all()
         self._outside_ids = {queue.name: queue.caller_id for queue in settings.queues}
         ringback = prompt_file(settings, "ringback")
@@ -51,7 +52,7 @@ class Directory:
         return {queue.name: queue.title or queue.name for queue in self.queues}
 
     def seat(self, agent: str) -> Seat | None:
-        user = self.agents.get(agent)
+        user = self.people.get(agent)
         return Seat(user.login, user.name, user.device, user.answer) if user else None
 
     def caller_id(self, queue: str) -> str:

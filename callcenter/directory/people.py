@@ -64,6 +64,10 @@ class UserService:
     def by_login(self, login: str) -> User | None:
         return self._session.exec(select(User).where(User.login == login)).first()
 
+    def everybody(self) -> list[User]:
+        """All who may log in."""
+        return list(self._session.exec(select(User).where(User.active).order_by(col(User.id))))
+
     def agents(self) -> list[User]:
         """Everybody who takes contacts."""
         query = select(User).where(User.role == "agent", User.active).order_by(col(User.id))

@@ -67,6 +67,9 @@ ALLOWED = frozenset(
         "file",
         "role",
         "kind",
+        "purpose",
+        "action",
+        "subject",
     ]
 )
 

@@ -14,6 +14,7 @@ serves them, and guests. Who hands a call on wraps up at once; the customer keep
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,7 @@ from callcenter.kernel.errors import NotAllowed
 from callcenter.kernel.ids import IdFactory
 from callcenter.kernel.schedule import Scheduler
 from callcenter.live import facts as f
-from callcenter.live.book import OUTSIDE, PARKED, TALKING, Guest, Interaction
+from callcenter.live.book import OUTSIDE, PARKED, TALKING, WAITING, Guest, Interaction
 from callcenter.live.host import AnyFact, Host
 from callcenter.live.offers import Offers
 from channels.base import VoiceCommands
@@ -33,11 +34,12 @@ from routing.state import IDLE, LOGGED_OUT, NOT_READY
 log = logging.get("control")
 TALK, MUTE, HOLD = "talk", "mute", "hold"
 CONSULT, TRANSFER = "consult", "transfer"
-AGENT, NUMBER = "agent", "outside"
+AGENT, NUMBER, LINK = "agent", "outside", "link"
 IN_CONSULT = "consult"
 """why an agent who was asked into a call is not ready"""
 PARKED_S = 180
 _RING_S = 25
+_LINK_S = 5
 _MOST_GUESTS = 3
 _NUMBER = re.compile(r"\+?[0-9]{2,20}")
 _KEYS = re.compile(r"[0-9*#]{1,32}")
@@ -75,22 +77,22 @@ class CallControl:
     # --- what an agent does with the call --------------------------------------------------------
 
     def hold(self, agent: str, interaction: str, on: bool) -> None:
-        """The customer hears music; with `on` false both talk again. Raises NotAllowed: call_over, consulting."""
+        """The customer hears music; with `on` false both talk again. Raises NotAllowed: call_over, in_consultation."""
         live = self._mine(agent, interaction)
         if any(guest.joined for guest in live.guests.values() if guest.purpose == CONSULT):
-            raise NotAllowed("consulting")
-        self._modes(live, {live.leg: HOLD if on else TALK})
+            raise NotAllowed("in_consultation")
+        self.set_modes(live, {live.leg: HOLD if on else TALK})
 
     def mute(self, agent: str, interaction: str, on: bool) -> None:
         """Nobody hears the agent."""
         live = self._mine(agent, interaction)
-        self._modes(live, {live.agent_leg: MUTE if on else TALK})
+        self.set_modes(live, {live.agent_leg: MUTE if on else TALK})
 
     def press(self, agent: str, interaction: str, keys: str) -> None:
-        """Keys for the guest the agent talks to, else for the customer. Raises NotAllowed: keys."""
+        """Keys for the guest the agent talks to, else for the customer. Raises NotAllowed: bad_keys."""
         live = self._mine(agent, interaction)
         if not _KEYS.fullmatch(keys):
-            raise NotAllowed("keys")
+            raise NotAllowed("bad_keys")
         guest = self._joined(live)
         self._voice.command(live.worker, "keys", guest.leg if guest else live.leg, keys=keys)
 
@@ -103,7 +105,7 @@ class CallControl:
         if len(live.guests) >= _MOST_GUESTS:
             raise NotAllowed("too_many")
         self._may_ring(agent, target)
-        held = {**self._present(live), live.leg: HOLD, live.agent_leg: TALK}
+        held = {**self.present(live), live.leg: HOLD, live.agent_leg: TALK}
         self._room(live, held)
         self._voice.command(live.worker, "music", live.agent_leg, file=self._ringback)
         leg = self._ring(live, target, CONSULT, agent)
@@ -123,13 +125,15 @@ class CallControl:
         live = self._mine(agent, interaction)
         guest = self._guest(live)
         caller_held = live.modes.get(live.leg) == HOLD
-        self._modes(live, {live.leg: TALK if caller_held else HOLD, guest.leg: HOLD if caller_held else TALK})
+        self.set_modes(
+            live, {live.leg: TALK if caller_held else HOLD, guest.leg: HOLD if caller_held else TALK}
+        )
 
     def join(self, agent: str, interaction: str) -> None:
         """Everybody hears everybody. Raises NotAllowed: no_guest."""
         live = self._mine(agent, interaction)
         self._guest(live)
-        members = self._present(live)
+        members = self.present(live)
         self._room(live, {leg: TALK if mode == HOLD else mode for leg, mode in members.items()})
 
     def drop(self, agent: str, interaction: str, leg: str) -> None:
@@ -143,7 +147,7 @@ class CallControl:
     def complete(self, agent: str, interaction: str) -> None:
         """The customer goes on with the guest, the agent wraps up. Raises NotAllowed: no_guest."""
         live = self._mine(agent, interaction)
-        self._complete(live, self._guest(live))
+        self.hand_over(live, self._guest(live))
 
     def transfer(self, agent: str, interaction: str, target: Target) -> None:
         """Send the customer on at once. Raises NotAllowed: as `consult`, and unknown_queue, queue_closed,
@@ -178,7 +182,45 @@ class CallControl:
         view = self._host.engine.agent_view(agent)
         if view is None or view.state != IDLE:
             raise NotAllowed("agent_not_ready")
-        self._host.submit(*self._arrives(live, live.queue, agent))
+        self.offer_to(live, agent)
+
+    def bring(self, agent: str, interaction: str, parked: str) -> None:
+        """A parked customer joins the conversation, wherever their leg lives: a leg between the workers carries the
+        sound. Raises NotAllowed: call_over, not_parked, already_ringing, too_many."""
+        live, other = self._mine(agent, interaction), self._host.book.interactions.get(parked)
+        if other is None or other.state != PARKED:
+            raise NotAllowed("not_parked")
+        if any(not guest.joined for guest in live.guests.values()):
+            raise NotAllowed("already_ringing")
+        if len(live.guests) >= _MOST_GUESTS:
+            raise NotAllowed("too_many")
+        token, leg = secrets.token_hex(16), self._ids.next("l")
+        self._voice.command(
+            other.worker, "on", other.leg, then={"on_peer_gone": "music", "on_peer_lost": "music"}
+        )
+        self._voice.command(
+            other.worker,
+            "expect",
+            other.leg,
+            token=token,
+            members={other.leg: TALK},
+            mode=TALK,
+            tag={"interaction": other.id, "role": "guest", "link": live.id},
+        )
+        self._host.submit(f.GuestDialled(live.id, leg, LINK, other.id, CONSULT, agent, self._now()))
+        everybody = {one: TALK if mode == HOLD else mode for one, mode in self.present(live).items()}
+        self._voice.command(
+            live.worker,
+            "dial",
+            leg,
+            uri=f"sip:meet-{token}@{self._voice.address(other.worker)}",
+            direct=True,
+            ring_s=_LINK_S,
+            max_s=self._max_call_s,
+            tag={"interaction": live.id, "role": "guest", "link": other.id},
+            on_answer={"room": live.leg, "members": {**everybody, leg: TALK}},
+            then={"on_peer_gone": "hangup", "on_peer_lost": "hangup"},
+        )
 
     def parked(self) -> list[Interaction]:
         return [live for live in self._host.book.interactions.values() if live.state == PARKED]
@@ -187,13 +229,21 @@ class CallControl:
 
     def room_changed(self, live: Interaction, members: Mapping[str, str], at_ms: int) -> None:
         """Who is in the conversation now, and how."""
-        joined = [
+        joined: list[AnyFact] = [
             f.GuestJoined(live.id, leg, at_ms)
             for leg, guest in live.guests.items()
             if leg in members and not guest.joined
         ]
+        for leg in members:
+            if leg not in live.guests and leg not in (live.leg, live.agent_leg):
+                # a leg of another worker that was expected here
+                joined += [
+                    f.GuestDialled(live.id, leg, LINK, "", CONSULT, "", at_ms),
+                    f.GuestJoined(live.id, leg, at_ms),
+                    f.GuestTookOver(live.id, leg, "", "", at_ms),
+                ]
         legs, modes = tuple(members), tuple(members.values())
-        self._host.submit(f.ModesChanged(live.id, legs, modes, at_ms), *joined)
+        self._host.submit(*joined, f.ModesChanged(live.id, legs, modes, at_ms))
 
     def guest_ended(self, live: Interaction, fact: Mapping[str, Any], at_ms: int) -> None:
         """A guest hung up, did not answer, or was let go."""
@@ -201,11 +251,18 @@ class CallControl:
         cause = fact["why"] or ("normal" if guest.joined else "not_answered")
         facts: list[AnyFact] = [f.GuestLeft(live.id, guest.leg, cause, at_ms), *self._free(guest)]
         waits_for_it = live.state == OUTSIDE and guest.purpose == TRANSFER and not guest.joined
-        if waits_for_it:
+        if waits_for_it or (live.state == OUTSIDE and guest.kind == LINK):
             facts += self._arrives(live, live.queue)
         self._host.submit(*facts)
         if not guest.joined and guest.purpose == CONSULT and live.state == TALKING:
             self._voice.command(live.worker, "stop", live.agent_leg)
+
+    def offer_to(self, live: Interaction, agent: str) -> None:
+        """A customer who waits or is parked rings at this agent next."""
+        before: list[AnyFact] = []
+        if live.state == WAITING:
+            before.append(rf.ContactAbandoned(live.contact, self._now()))
+        self._host.submit(*before, *self._arrives(live, live.queue, agent))
 
     def agent_left(self, live: Interaction) -> bool:
         """The agent's phone hung up; True where a guest goes on with the customer (a desk phone's way to
@@ -213,7 +270,7 @@ class CallControl:
         guest = self._joined(live)
         if guest is None or live.state != TALKING:
             return False
-        self._complete(live, guest, here=False)
+        self.hand_over(live, guest, here=False)
         return True
 
     def over(self, live: Interaction) -> None:
@@ -237,7 +294,7 @@ class CallControl:
             if guest.leg not in legs:
                 self.guest_ended(live, {"leg": guest.leg, "why": "gone"}, self._now())
         members = {leg: mode for leg, mode in (legs[live.leg].get("room") or {}).items() if leg in legs}
-        if members and members != self._present(live):
+        if members and members != self.present(live):
             self.room_changed(live, members, self._now())
         if live.state == PARKED:
             self._arm_parked(live)
@@ -255,7 +312,7 @@ class CallControl:
     def _now(self) -> int:
         return self._host.clock.now_ms()
 
-    def _present(self, live: Interaction) -> dict[str, str]:
+    def present(self, live: Interaction) -> dict[str, str]:
         """Everybody in the conversation and their modes, the customer first, then the agent."""
         members = {live.leg: live.modes.get(live.leg, TALK)}
         if live.agent_leg:
@@ -268,7 +325,7 @@ class CallControl:
     def _listeners(self, live: Interaction) -> dict[str, str]:
         return {
             leg: mode
-            for leg, mode in self._present(live).items()
+            for leg, mode in self.present(live).items()
             if leg in live.guests and self._watches(live, leg)
         }
 
@@ -276,8 +333,8 @@ class CallControl:
     def _watches(live: Interaction, leg: str) -> bool:
         return live.guests[leg].purpose not in (CONSULT, TRANSFER)
 
-    def _modes(self, live: Interaction, changes: Mapping[str, str]) -> None:
-        self._room(live, {**self._present(live), **changes})
+    def set_modes(self, live: Interaction, changes: Mapping[str, str]) -> None:
+        self._room(live, {**self.present(live), **changes})
 
     def _room(self, live: Interaction, members: Mapping[str, str]) -> None:
         self._voice.command(live.worker, "room", live.leg, members=dict(members))
@@ -390,10 +447,10 @@ class CallControl:
         self._voice.command(live.worker, "music", live.leg, file=self._ringback)
         self._dial(live, leg, target, {live.leg: TALK, leg: TALK}, agent)
 
-    def _complete(self, live: Interaction, guest: Guest, here: bool = True) -> None:
-        """`here`: the agent's leg is still in the room."""
+    def hand_over(self, live: Interaction, guest: Guest, here: bool = True) -> None:
+        """The customer goes on with this guest. `here`: the agent's leg is still in the room."""
         agent_leg, queue, arrived_ms = live.agent_leg, live.queue, live.queued_at_ms or live.arrived_at_ms
-        members = {leg: mode for leg, mode in self._present(live).items() if leg != agent_leg}
+        members = {leg: mode for leg, mode in self.present(live).items() if leg != agent_leg}
         self._room(live, {**members, live.leg: TALK, guest.leg: TALK})
         if here:
             self._voice.command(live.worker, "hangup", agent_leg, why="hand_over")

@@ -99,8 +99,9 @@ class AgentLost:
 class GuestDialled:
     """Somebody is rung to join: an agent, an outside number, or a supervisor.
 
-    kind: agent, outside, supervisor. who: a login, or a reference to a number. purpose: consult, transfer,
-    listen, whisper, barge. by: the login that asked for it."""
+    kind: agent, outside, supervisor, link (the leg to another conversation). who: a login, a reference to a
+    number, or the other interaction. purpose: consult, transfer, listen, whisper, barge. by: the login that asked
+    for it."""
 
     interaction: str
     leg: str
@@ -155,6 +156,17 @@ class GuestTookOver:
     leg: str
     agent: str
     contact: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ActionTaken:
+    """Somebody used a power over others: what, and over whom or what. For the audit."""
+
+    by: str
+    action: str
+    subject: str
+    detail: str
     occurred_at_ms: int
 
 
@@ -272,6 +284,7 @@ LIVE_KINDS = (
     AgentReleased,
     GuestTookOver,
     InteractionParked,
+    ActionTaken,
     RecordingStarted,
     RecordingSaved,
     RecordingFailed,

@@ -34,7 +34,9 @@ class Seat:
 
 
 class Seats(Protocol):
-    def seat(self, agent: str) -> Seat | None: ...
+    def seat(self, agent: str) -> Seat | None:
+        """Where this person, of whatever role, takes calls."""
+        ...
 
     def caller_id(self, queue: str) -> str:
         """Our number that outside telephones are shown; "" for none in particular."""

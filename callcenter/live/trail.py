@@ -31,6 +31,10 @@ _TOLD = {
 def tell(facts: Sequence[AnyFact], commands: Sequence[Command]) -> None:
     """A listener of the host."""
     for fact in facts:
+        if isinstance(fact, f.ActionTaken):
+            lines.write(
+                "action_taken", by=fact.by, action=fact.action, subject=fact.subject, agent=fact.detail
+            )
         told = _TOLD.get(type(fact))
         if told is not None:
             event, names = told

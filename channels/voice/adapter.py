@@ -140,6 +140,9 @@ class WorkerPool:
             message = {"t": "cmd", "id": [self.epoch, next(self._numbers)], "op": op, "leg": leg, **fields}
             link.send(message)
 
+    def address(self, boot: str) -> str:
+        return str(self.welcomes.get(boot, {}).get("address", ""))
+
     def acknowledge(self, boot: str, n: int) -> None:
         link = self.links.get(boot)
         if link is not None:

@@ -1,8 +1,10 @@
 import { byId, call, duration, make, moment, money, say, settings, toast } from "./common.js";
+import { CallControls, parkedRows } from "./call.js";
 import { Link } from "./link.js";
+import { renderOverview } from "./overview.js";
 
 const isAgent = settings.role === "agent";
-let state = { agent: null, queues: [], agents: [], contacts: [] };
+let state = { agent: null, queues: [], agents: [], calls: [], parked: [], contacts: [] };
 let skew = 0;
 let wrapping = ""; // the interaction that the wrap-up form is about
 let offered = ""; // the offer that is shown
@@ -37,12 +39,23 @@ async function act(button, method, path, body) {
   }
 }
 
+const controls = isAgent ? new CallControls(act) : null;
+
 function render() {
+  const focused = document.activeElement?.id; // what is drawn anew gets the focus back
+  draw();
+  if (focused && document.activeElement === document.body) byId(focused)?.focus();
+}
+
+function draw() {
   renderState();
   renderQueues();
-  if (!isAgent) return renderOverview();
-  const current = state.contacts.find((c) => c.state !== "ringing") ?? null;
+  if (!isAgent) { renderOverview(state, act, now); tick(); return; }
+  const order = ["talking", "consulting", "wrapping"];
+  const current = state.contacts.filter((c) => c.state !== "ringing").sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state))[0] ?? null;
   renderContacts(current);
+  byId("parked").replaceChildren(...parkedRows(state.parked, current, act, now));
+  byId("parked-empty").hidden = state.parked.length > 0;
   renderCall(current);
   renderCustomer((current ?? state.contacts[0])?.customer, Boolean(current ?? state.contacts[0]));
   renderOffer(state.contacts.find((c) => c.state === "ringing") ?? null);
@@ -115,9 +128,11 @@ function renderCall(contact) {
     make("div", { class: "card" },
       make("div", { class: "call-head" },
         make("div", {}, make("div", { class: "call-who" }, party(contact)),
-          make("span", { class: `badge ${contact.state}` }, make("span", { class: "dot" }), say(stateWord(contact.state)))),
+          make("span", { class: `badge ${contact.held ? "held" : contact.state}` }, make("span", { class: "dot" }), say(contact.held ? "held" : stateWord(contact.state))),
+          contact.muted ? make("span", { class: "badge muted" }, say("muted")) : ""),
         talking ? make("div", { class: "call-clock clock", "data-since": contact.answered_at_ms }) : ""),
       facts(contact),
+      controls.render(contact),
       talking
         ? make("button", { class: "button danger", id: "hang-up", type: "button", "aria-keyshortcuts": "h", onclick: hangUp },
             say("hang_up"), make("kbd", {}, "H"))
@@ -203,8 +218,8 @@ function notify(contact) {
 
 function renderWrapUp(contact) {
   const form = byId("wrap-up");
-  form.hidden = !contact;
-  if (!contact) {
+  form.hidden = !contact || contact.state === "consulting";
+  if (form.hidden) {
     if (wrapping) byId("conversation").focus();
     wrapping = "";
     return;
@@ -219,18 +234,6 @@ function renderWrapUp(contact) {
     form.dataset.focused = contact.id;
     byId("code").focus();
   }
-}
-
-function renderOverview() {
-  byId("queue-rows").replaceChildren(...state.queues.map((queue) =>
-    make("tr", {}, make("td", {}, queue.title), make("td", { class: "number" }, String(queue.waiting)),
-      make("td", { class: "number clock" }, queue.waiting ? duration(queue.longest_ms) : "–"))));
-  byId("agent-rows").replaceChildren(...state.agents.map((agent) =>
-    make("tr", {}, make("td", {}, `${agent.name} `, make("span", { class: "aside" }, agent.login)),
-      make("td", {}, make("span", { class: `badge ${agent.state}` }, make("span", { class: "dot" }), say(agent.state)),
-        " ", make("span", { class: "aside" }, agent.reason ? say(agent.reason) : "")),
-      agent.since_ms ? make("td", { class: "number clock", "data-since": agent.since_ms }) : make("td", { class: "number" }, "–"))));
-  tick();
 }
 
 function tick() {
@@ -283,6 +286,8 @@ async function saveWrapUp() {
 
 const shortcuts = {
   r: ready, n: notReady, a: answer, d: decline, h: () => byId("hang-up") && hangUp(),
+  o: () => byId("hold") && controls.hold(), m: () => byId("mute") && controls.mute(),
+  k: () => byId("keypad") && controls.toggleKeypad(), t: () => byId("hand-on") && controls.open(), p: () => byId("park") && controls.park(),
   w: () => byId("code").focus(), "?": () => byId("shortcuts").showModal(),
 };
 
@@ -296,7 +301,8 @@ if (isAgent) {
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && event.ctrlKey && wrapping) { event.preventDefault(); saveWrapUp(); return; }
     const typing = ["INPUT", "TEXTAREA", "SELECT"].includes(event.target.tagName);
-    if (typing || event.ctrlKey || event.metaKey || event.altKey || byId("shortcuts").open) return;
+    if (typing || event.ctrlKey || event.metaKey || event.altKey || byId("shortcuts").open || byId("whom").open) return;
+    if (controls.keypad && byId("keypad") && /^[0-9*#]$/.test(event.key)) { event.preventDefault(); byId(`key-${event.key}`)?.click(); return; }
     const action = shortcuts[event.key.toLowerCase()];
     if (action) { event.preventDefault(); action(); }
   });

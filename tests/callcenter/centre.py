@@ -25,6 +25,7 @@ from callcenter.live.cut_off import CutOffs
 from callcenter.live.flow_runner import FlowRunner
 from callcenter.live.host import Host, Recovered
 from callcenter.live.offers import CallRules, Offers, Seat
+from callcenter.live.supervision import Supervision
 from callcenter.live.voice_desk import DeskRules, VoiceDesk
 from ivr_flows.interpreter import Words
 from ivr_flows.library import shipped
@@ -284,6 +285,7 @@ class Centre:
         self.control = self.desk.control = CallControl(
             self.host, self.scheduler, self.worker, self.offers, self.ids, "ringback.wav", 14_400
         )
+        self.supervision = Supervision(self.host, self.worker, self.offers, self.control, self.ids, 14_400)
         self.superseded: list[int] = []
         self.adoption = Adoption(
             self.host,

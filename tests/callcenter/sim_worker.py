@@ -45,6 +45,10 @@ class SimLeg:
     answered_ms: int = 0
     hung_up: str = ""
     recording: dict[str, Any] | None = None
+    meeting: str = ""
+    """token with which it calls another worker"""
+    linked: str = ""
+    """its other half, which ends with it"""
 
     @property
     def peer(self) -> str | None:
@@ -87,6 +91,7 @@ class SimWorker:
         self.facts: deque[dict[str, Any]] = deque()
         """not yet delivered to the present core"""
         self.unacknowledged: deque[dict[str, Any]] = deque()
+        self.expected: dict[str, tuple[str, Sent]] = {}
         self.pressed: list[tuple[str, str]] = []
         self.acked = 0
         self._n = 0
@@ -100,6 +105,8 @@ class SimWorker:
             "unbridge": lambda leg, _sent: self._unbridge(leg),
             "hangup": self._hangup,
             "room": lambda leg, sent: self._room(leg.id, sent["members"]),
+            "on": lambda leg, sent: leg.then.update(sent["then"]),
+            "expect": lambda leg, sent: self.expected.update({sent["token"]: (leg.id, sent)}),
             "keys": lambda leg, sent: self.pressed.append((leg.id, sent["keys"])),
             "record": lambda leg, sent: self._record(leg, self.legs[leg.peer or ""], sent["record"]),
             "tag": lambda leg, sent: leg.tag.update(sent["tag"]),
@@ -112,6 +119,9 @@ class SimWorker:
         self.sent.append(sent)
         if boot == self.boot:
             self.commands.append(sent)
+
+    def address(self, boot: str) -> str:
+        return "127.0.0.1:5081"
 
     def acknowledge(self, boot: str, n: int) -> None:
         if boot == self.boot:
@@ -206,6 +216,8 @@ class SimWorker:
         for other in list(self.legs.values()):
             if other.on_answer and (other.on_answer.get("room") or other.on_answer["bridge"]) == leg.id:
                 self.leave(other.id, 487, why="caller_gone")
+        if leg.linked:
+            self.leave(leg.linked)
         room, leg.room = leg.room, None
         if room is None:
             return
@@ -277,6 +289,20 @@ class SimWorker:
                 action(leg, sent)
         return done
 
+    def link(self) -> None:
+        """Legs dialled to `meet-<token>` are answered by the worker that expects them: here, this very one."""
+        for leg in [leg for leg in self.legs.values() if leg.meeting and leg.state != "answered"]:
+            anchor, sent = self.expected.pop(leg.meeting)
+            self._made += 1
+            other = SimLeg(
+                f"{self.boot}-{self._made}", "in", self.clock.now_ms(), "answered", dict(sent["tag"])
+            )
+            self.legs[other.id] = other
+            other.then = {"on_peer_gone": "hangup", "on_peer_lost": "hangup"}
+            leg.linked, other.linked = other.id, leg.id
+            self._room(anchor, {**sent["members"], other.id: sent["mode"]})
+            self.pick_up(leg.id)
+
     def tick(self) -> None:
         """Phones that rang long enough stop by themselves."""
         for leg in list(self.legs.values()):
@@ -319,6 +345,7 @@ class SimWorker:
             self.legs[leg.id] = leg
             self.leave(leg.id, 0, why="caller_gone")
             return
+        leg.meeting = sent["uri"].partition("sip:meet-")[2].partition("@")[0]
         leg.then, leg.ring_until_ms = dict(sent["then"]), self.clock.now_ms() + sent["ring_s"] * 1000
         self.legs[leg.id] = leg
         self._fact("ringing", leg.id, code=180)

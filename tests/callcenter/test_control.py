@@ -78,7 +78,7 @@ def test_mute_and_keys(centre: Centre, call: Interaction) -> None:
     centre.control.press("ann", call.id, "12#")
     centre.settle()
     assert centre.worker.pressed == [(call.leg, "12#")]
-    assert refused(centre.control.press, "ann", call.id, "1; rm") == "keys"
+    assert refused(centre.control.press, "ann", call.id, "1; rm") == "bad_keys"
 
 
 def test_a_consultation_and_back(centre: Centre, call: Interaction) -> None:
@@ -261,6 +261,57 @@ def test_a_parked_call_that_nobody_takes_goes_back(centre: Centre, call: Interac
     assert centre.host.book.interactions[call.id].state == WAITING
 
 
+@pytest.fixture
+def joined(centre: Centre, call: Interaction) -> tuple[Interaction, Interaction]:
+    """Bob's customer was parked and brought into ann's call."""
+    other = centre.talk("13800138001")
+    centre.control.park("bob", other.id)
+    centre.settle()
+    centre.control.bring("ann", call.id, other.id)
+    centre.settle()
+    centre.worker.link()
+    centre.settle()
+    return call, other
+
+
+def test_a_parked_customer_joins_across_workers(
+    centre: Centre, joined: tuple[Interaction, Interaction]
+) -> None:
+    call, other = joined
+    assert modes(centre, call) == ["talk", "talk", "talk"]
+    assert modes(centre, other) == ["talk", "talk"]
+    assert (call.state, other.state) == (TALKING, OUTSIDE)
+    assert call.guests[guest(call)].who == other.id
+    assert refused(centre.control.bring, "ann", call.id, other.id) == "not_parked"
+
+
+def test_who_is_let_go_waits_again(centre: Centre, joined: tuple[Interaction, Interaction]) -> None:
+    call, other = joined
+    centre.agents.not_ready("bob", "meal")
+    centre.control.drop("ann", call.id, guest(call))
+    centre.settle()
+    assert modes(centre, call) == ["talk", "talk"]
+    assert other.state in (WAITING, RINGING), "never lost"
+    assert other.leg in centre.worker.legs
+
+
+def test_the_brought_customer_may_hang_up(centre: Centre, joined: tuple[Interaction, Interaction]) -> None:
+    call, other = joined
+    centre.caller_leaves(other)
+    assert modes(centre, call) == ["talk", "talk"]
+    assert call.guests == {}
+    assert other.id not in centre.host.book.interactions or not other.guests
+
+
+def test_the_agent_leaves_and_both_customers_go_on(
+    centre: Centre, joined: tuple[Interaction, Interaction]
+) -> None:
+    call, other = joined
+    centre.agent_leaves(call)
+    assert (call.state, other.state) == (OUTSIDE, OUTSIDE)
+    assert modes(centre, call) == ["talk", "talk"]
+
+
 REFUSALS: dict[str, tuple[Callable[[Centre, Interaction], Any], str]] = {
     "not mine": (lambda c, i: refused(c.control.hold, "bob", i.id, True), "call_over"),
     "over": (lambda c, i: (c.caller_leaves(i), refused(c.control.hold, "ann", i.id, True))[1], "call_over"),
@@ -290,7 +341,7 @@ REFUSALS: dict[str, tuple[Callable[[Centre, Interaction], Any], str]] = {
     ),
     "held while consulting": (
         lambda c, i: (consult(c, i), refused(c.control.hold, "ann", i.id, False))[1],
-        "consulting",
+        "in_consultation",
     ),
 }
 

@@ -82,6 +82,8 @@ class Office:
             agents=self.centre.agents,
             offers=self.centre.offers,
             desk=self.centre.desk,
+            control=self.centre.control,
+            supervision=self.centre.supervision,
             private=self.centre.private,
             clock=self.centre.clock,
             epoch=self.centre.epoch,

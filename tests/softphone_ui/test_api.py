@@ -15,6 +15,19 @@ CHANGES: list[tuple[str, Any]] = [
     ("/offers/o1-1/decline", None),
     ("/interactions/i1-1/hang-up", None),
     ("/interactions/i1-1/wrap-up", {"code": "enquiry_answered"}),
+    ("/interactions/i1-1/hold", {"on": True}),
+    ("/interactions/i1-1/mute", {"on": True}),
+    ("/interactions/i1-1/keys", {"keys": "1"}),
+    ("/interactions/i1-1/consult", {"agent": "1002"}),
+    ("/interactions/i1-1/take-back", None),
+    ("/interactions/i1-1/swap", None),
+    ("/interactions/i1-1/join", None),
+    ("/interactions/i1-1/drop", {"leg": "l1-1"}),
+    ("/interactions/i1-1/complete", None),
+    ("/interactions/i1-1/transfer", {"queue": "service"}),
+    ("/interactions/i1-1/park", None),
+    ("/interactions/i1-1/bring", {"parked": "i1-2"}),
+    ("/interactions/i1-1/take", None),
 ]
 
 
@@ -284,3 +297,177 @@ def test_records_that_cannot_be_read_are_503(office: Office) -> None:
     with office.records.begin() as connection:
         connection.execute(text("ALTER TABLE interactions RENAME TO away"))
     assert error(browser.get("/api/contacts")) == (503, "database")
+
+
+# --- a call in an agent's hands ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def call(office: Office) -> tuple[Office, Any, str]:
+    """1001 talks; 1002 is ready."""
+    browser = office.log_in("1001")
+    browser.post("/agent/ready")
+    interaction = office.do(office.centre.queue_up)
+    browser.post(f"/offers/{interaction.offer}/answer")
+    office.do(office.centre.settle)
+    office.do(office.centre.pick_up, interaction)
+    office.log_in("1002").post("/agent/ready")
+    return office, browser, interaction.id
+
+
+def shown(office: Office, login: str) -> dict[str, Any]:
+    state: dict[str, Any] = office.do(office.panel.state, login)
+    return state
+
+
+def test_hold_and_mute_show_what_the_worker_says(call: tuple[Office, Any, str]) -> None:
+    office, browser, interaction = call
+    assert browser.post(f"/interactions/{interaction}/hold", {"on": True}).status_code == 204
+    assert not shown(office, "1001")["contacts"][0]["held"], "not yet"
+    office.do(office.centre.settle)
+    assert shown(office, "1001")["contacts"][0]["held"]
+    browser.post(f"/interactions/{interaction}/mute", {"on": True})
+    office.do(office.centre.settle)
+    assert shown(office, "1001")["contacts"][0]["muted"]
+
+
+def test_a_consultation_in_both_panels(call: tuple[Office, Any, str]) -> None:
+    office, browser, interaction = call
+    whom = browser.get("/api/directory").json()
+    assert [agent["login"] for agent in whom["agents"]] == ["1001", "1002", "1009"]
+    assert {queue["name"] for queue in whom["queues"]} >= {"service", "complaints"}
+    assert browser.post(f"/interactions/{interaction}/consult", {"agent": "1002"}).status_code == 204
+    office.do(office.centre.settle)
+    (guest,) = shown(office, "1001")["contacts"][0]["guests"]
+    assert (guest["joined"], guest["kind"]) == (False, "agent")
+    assert [contact["state"] for contact in shown(office, "1002")["contacts"]] == ["consulting"]
+    assert error(browser.post(f"/interactions/{interaction}/consult", {"number": "10086"})) == (
+        409,
+        "already_ringing",
+    )
+    office.do(office.centre.worker.pick_up, guest["leg"])
+    office.do(office.centre.settle)
+    assert browser.post(f"/interactions/{interaction}/complete").status_code == 204
+    office.do(office.centre.settle)
+    assert [contact["state"] for contact in shown(office, "1002")["contacts"]] == ["talking"]
+    done = browser.post(
+        f"/interactions/{interaction}/wrap-up", {"code": "enquiry_answered", "note": "an 1002"}
+    )
+    assert done.status_code == 204, "who handed it on has their own wrap-up"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "wanted"),
+    [
+        ("consult", {"agent": "1002", "number": "10086"}, (422, "invalid")),
+        ("consult", {}, (422, "invalid")),
+        ("consult", {"queue": "service"}, (422, "invalid")),
+        ("consult", {"agent": "nobody"}, (422, "unknown_agent")),
+        ("consult", {"number": "sip:a@b"}, (422, "bad_number")),
+        ("transfer", {"queue": "nowhere"}, (422, "unknown_queue")),
+        ("keys", {"keys": "x"}, (422, "bad_keys")),
+        ("drop", {"leg": "l9"}, (409, "no_guest")),
+        ("bring", {"parked": "i9"}, (409, "not_parked")),
+        ("take", None, (409, "not_parked")),
+    ],
+)
+def test_call_control_refuses_with_a_reason(
+    call: tuple[Office, Any, str], path: str, body: Any, wanted: tuple[int, str]
+) -> None:
+    _office, browser, interaction = call
+    assert error(browser.post(f"/interactions/{interaction}/{path}", body)) == wanted
+
+
+def test_two_people_acting_on_one_call(call: tuple[Office, Any, str]) -> None:
+    office, browser, interaction = call
+    other = office.log_in("1002")
+    assert error(other.post(f"/interactions/{interaction}/hold", {"on": True})) == (409, "call_over")
+    assert browser.post(f"/interactions/{interaction}/park").status_code == 204
+    assert error(browser.post(f"/interactions/{interaction}/park")) == (409, "call_over"), "a double click"
+    office.do(office.centre.settle)
+    assert [parked["id"] for parked in shown(office, "1002")["parked"]] == [interaction]
+    assert other.post(f"/interactions/{interaction}/take").status_code == 204
+    assert error(other.post(f"/interactions/{interaction}/take")) == (409, "not_parked")
+
+
+# --- a supervisor --------------------------------------------------------------------------------------------
+
+SUPERVISED: list[tuple[str, Any]] = [
+    ("/supervise/interactions/i1-1/watch", {"way": "listen"}),
+    ("/supervise/interactions/i1-1/leave", None),
+    ("/supervise/interactions/i1-1/take-over", None),
+    ("/supervise/interactions/i1-1/assign", {"agent": "1002"}),
+    ("/supervise/agents/1001/state", {"state": "ready"}),
+]
+
+
+def test_supervision_is_for_supervisors(office: Office) -> None:
+    for login in ("1001", "9001"):
+        browser = office.log_in(login)
+        for path, body in SUPERVISED:
+            assert error(browser.post(path, body)) == (403, "role"), path
+
+
+def test_a_supervisor_listens_unseen(call: tuple[Office, Any, str]) -> None:
+    office, _browser, interaction = call
+    supervisor = office.log_in("8001")
+    assert (
+        supervisor.post(f"/supervise/interactions/{interaction}/watch", {"way": "listen"}).status_code == 204
+    )
+    office.do(office.centre.settle)
+    (leg,) = office.centre.host.book.interactions[interaction].guests
+    office.do(office.centre.worker.pick_up, leg)
+    office.do(office.centre.settle)
+    (row,) = [row for row in shown(office, "8001")["calls"] if row["id"] == interaction]
+    assert row["watched"] == [{"who": "8001", "joined": True, "mode": "listen"}]
+    assert shown(office, "1001")["contacts"][0]["guests"] == [], "as configured"
+    assert supervisor.post("/supervise/agents/1002/state", {"state": "not_ready"}).status_code == 204
+    assert office.centre.agent("1002") == "not_ready"
+    assert [fact["action"] for fact in office.centre.journalled("ActionTaken")] == [
+        "listen",
+        "state_not_ready",
+    ]
+
+
+# --- permissions, as a table ---------------------------------------------------------------------------------
+
+
+def test_the_table_of_permissions() -> None:
+    from softphone_ui.permissions import PERMISSIONS, ROLES, may
+
+    table = {action: "".join(role[0:2] for role in ROLES if may(role, action)) for action in PERMISSIONS}
+    assert table == {
+        "own.state": "ag",
+        "own.offers": "ag",
+        "own.call": "ag",
+        "own.wrap_up": "ag",
+        "own.contacts": "agsuadau",
+        "directory.read": "agsuad",
+        "calls.watch": "su",
+        "calls.assign": "su",
+        "agents.state": "su",
+        "overview.read": "suadau",
+        "wallboard.read": "suadau",
+        "audit.read": "adau",
+    }
+    assert not any(
+        may(role, action) for role in (*ROLES, "", "root") for action in ("", "calls.delete", "own")
+    )
+
+
+def test_every_change_asks_for_a_permission(office: Office) -> None:
+    """A route that changes something and asks nobody is an oversight; logging in and out are not."""
+    open_to_all = {"/api/session"}
+    found = set()
+    for path, methods in office.client.get("/api/openapi.json").json()["paths"].items():
+        if path.startswith("/api/") and set(methods) - {"get"} and path not in open_to_all:
+            found.add(path)
+            sent = path
+            for name in ("interaction", "offer", "login"):
+                sent = sent.replace(f"{{{name}}}", "x1")
+            for method in set(methods) - {"get"}:
+                assert office.browser().send(method.upper(), sent, {}).status_code in (401, 403), (
+                    method,
+                    path,
+                )
+    assert len(found) > 20

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 import softphone_ui
+from callcenter import live
 from callcenter.live.agents import NOT_READY_REASONS
+from callcenter.live.control import IN_CONSULT
+from callcenter.live.supervision import BY_SUPERVISOR
 from crm_core.customers import CLASSES
 from crm_core.policies import STATES
 from routing.state import AGENT_TRANSITIONS
@@ -150,15 +153,25 @@ def test_every_word_that_a_page_says_exists() -> None:
     assert keys <= set(WORDS["zh"]), keys - set(WORDS["zh"])
 
 
+def refusals(*files: str) -> set[str]:
+    """Every reason that these modules refuse with."""
+    sources = " ".join((Path(live.__file__).parent / file).read_text(encoding="utf-8") for file in files)
+    return set(re.findall(r'NotAllowed\("(\w+)"\)', sources))
+
+
 DATA = {
     "states of agents": set(AGENT_TRANSITIONS),
-    "reasons": set(NOT_READY_REASONS) | {"missed", "logged_in"},
+    "reasons": set(NOT_READY_REASONS) | {"missed", "logged_in", IN_CONSULT, BY_SUPERVISOR},
     "devices": {f"device_{cause}" for cause in ("busy", "unreachable", "not_found", "error", "agent_lost")},
     "classes": set(CLASSES),
     "policies": set(STATES),
     "modes of premium": {"yearly", "monthly", "single"},
     "outcomes": {"answered", "abandoned", "served", "left_in_flow", "closed", "overflowed", "cut_off"},
-    "refusals": set(api.STATUS) | {"offer_over", "call_over", "database"},
+    "refusals": set(api.STATUS)
+    | {"offer_over", "call_over", "database"}
+    | refusals("control.py", "supervision.py"),
+    "ways of listening": {"listen", "whisper", "barge"},
+    "contacts": {"flow", "waiting", "ringing", "talking", "wrapping", "parked", "outside", "consulting"},
 }
 
 
@@ -173,7 +186,7 @@ def test_ids_that_scripts_look_for_are_on_the_page() -> None:
     scripts = " ".join(path.read_text(encoding="utf-8") for path in SCRIPTS)
     wanted = set(re.findall(r"""byId\(["']([\w-]+)["']\)""", scripts))
     there = set(re.findall(r'\bid="([\w-]+)"', pages)) | set(
-        re.findall(r"""\bid: ["']([\w-]+)["']""", scripts)
+        re.findall(r"""(?:\bid: |#button\()["']([\w-]+)["']""", scripts)
     )
     assert wanted <= there, wanted - there
 

@@ -1,0 +1,61 @@
+"""Who asks: the session behind a request, its CSRF token, and whether the role permits the action."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+
+from callcenter.kernel.errors import NotAllowed
+from softphone_ui.auth import COOKIE, Identity
+from softphone_ui.panel import Panel
+from softphone_ui.permissions import PERMISSIONS, may
+
+
+def the_panel(request: Request) -> Panel:
+    panel: Panel = request.app.state.panel
+    return panel
+
+
+async def reader(request: Request) -> Identity:
+    who = await the_panel(request).sessions.who(request.cookies.get(COOKIE))
+    if who is None:
+        raise NotAllowed("not_logged_in")
+    return who
+
+
+async def writer(request: Request, x_csrf_token: Annotated[str, Header()] = "") -> Identity:
+    who = await reader(request)
+    if not hmac.compare_digest(x_csrf_token.encode(), who.csrf.encode()):
+        raise NotAllowed("csrf")
+    return who
+
+
+def to_do(action: str) -> Callable[[Identity], Awaitable[Identity]]:
+    """Dependency: a session with token, whose role may do this."""
+    return _checked(action, writer)
+
+
+def to_read(action: str) -> Callable[[Identity], Awaitable[Identity]]:
+    return _checked(action, reader)
+
+
+def _checked(
+    action: str, session: Callable[..., Awaitable[Identity]]
+) -> Callable[[Identity], Awaitable[Identity]]:
+    if action not in PERMISSIONS:
+        raise ValueError(f"no such permission: {action}")
+
+    async def permitted(who: Identity = Depends(session)) -> Identity:
+        if not may(who.role, action):
+            raise NotAllowed("role")
+        return who
+
+    return permitted
+
+
+Reader = Annotated[Identity, Depends(reader)]
+Writer = Annotated[Identity, Depends(writer)]
+ThePanel = Annotated[Panel, Depends(the_panel)]

@@ -1,0 +1,138 @@
+"""Call control. Each answers 204 once the command is on its way; what then is, the feed says.
+
+Refusals are 409 with a code: `call_over`, `already_ringing`, `agent_busy`, `agent_not_ready`, `agent_not_here`,
+`no_guest`, `queue_closed`, `queue_full`, `not_parked`, `in_consultation`, `too_many`, `itself`; 422 for what cannot be:
+`unknown_agent`, `unknown_queue`, `bad_number`, `bad_keys`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, Field, model_validator
+
+from callcenter.live.control import Target
+from softphone_ui.access import ThePanel, to_do, to_read
+from softphone_ui.auth import Identity
+
+router = APIRouter(prefix="/api", tags=["call control"])
+InCall = Annotated[Identity, Depends(to_do("own.call"))]
+
+
+class Switch(BaseModel):
+    on: bool
+
+
+class Keys(BaseModel):
+    keys: str = Field(max_length=32)
+
+
+class Leg(BaseModel):
+    leg: str = Field(max_length=40)
+
+
+class Whom(BaseModel):
+    """Exactly one of these."""
+
+    agent: str = Field(default="", max_length=64)
+    number: str = Field(default="", max_length=24)
+    queue: str = Field(default="", max_length=64)
+
+    @model_validator(mode="after")
+    def _one(self) -> Whom:
+        if sum(map(bool, (self.agent, self.number, self.queue))) != 1:
+            raise ValueError("expected one of agent, number, queue")
+        return self
+
+    @property
+    def target(self) -> Target:
+        return Target(self.agent, self.number, self.queue)
+
+
+class Person(Whom):
+    """An agent or a number."""
+
+    queue: str = Field(default="", max_length=0)
+
+
+class Parked(BaseModel):
+    parked: str = Field(max_length=40)
+
+
+@router.post("/interactions/{interaction}/hold", status_code=204)
+async def hold(interaction: str, body: Switch, who: InCall, panel: ThePanel) -> None:
+    panel.control.hold(who.login, interaction, body.on)
+
+
+@router.post("/interactions/{interaction}/mute", status_code=204)
+async def mute(interaction: str, body: Switch, who: InCall, panel: ThePanel) -> None:
+    panel.control.mute(who.login, interaction, body.on)
+
+
+@router.post("/interactions/{interaction}/keys", status_code=204)
+async def keys(interaction: str, body: Keys, who: InCall, panel: ThePanel) -> None:
+    panel.control.press(who.login, interaction, body.keys)
+
+
+@router.post("/interactions/{interaction}/consult", status_code=204)
+async def consult(interaction: str, body: Person, who: InCall, panel: ThePanel) -> None:
+    """Hold the customer, ring an agent or a number."""
+    panel.control.consult(who.login, interaction, body.target)
+
+
+@router.post("/interactions/{interaction}/take-back", status_code=204)
+async def take_back(interaction: str, who: InCall, panel: ThePanel) -> None:
+    panel.control.take_back(who.login, interaction)
+
+
+@router.post("/interactions/{interaction}/swap", status_code=204)
+async def swap(interaction: str, who: InCall, panel: ThePanel) -> None:
+    panel.control.swap(who.login, interaction)
+
+
+@router.post("/interactions/{interaction}/join", status_code=204)
+async def join(interaction: str, who: InCall, panel: ThePanel) -> None:
+    """A conference of all who are there."""
+    panel.control.join(who.login, interaction)
+
+
+@router.post("/interactions/{interaction}/drop", status_code=204)
+async def drop(interaction: str, body: Leg, who: InCall, panel: ThePanel) -> None:
+    panel.control.drop(who.login, interaction, body.leg)
+
+
+@router.post("/interactions/{interaction}/complete", status_code=204)
+async def complete(interaction: str, who: InCall, panel: ThePanel) -> None:
+    """Attended transfer: the customer goes on with the guest."""
+    panel.control.complete(who.login, interaction)
+
+
+@router.post("/interactions/{interaction}/transfer", status_code=204)
+async def transfer(interaction: str, body: Whom, who: InCall, panel: ThePanel) -> None:
+    """Blind transfer to a queue, an agent or a number."""
+    panel.control.transfer(who.login, interaction, body.target)
+
+
+@router.post("/interactions/{interaction}/park", status_code=204)
+async def park(interaction: str, who: InCall, panel: ThePanel) -> None:
+    panel.control.park(who.login, interaction)
+
+
+@router.post("/interactions/{interaction}/bring", status_code=204)
+async def bring(interaction: str, body: Parked, who: InCall, panel: ThePanel) -> None:
+    """A parked customer joins this conversation."""
+    panel.control.bring(who.login, interaction, body.parked)
+
+
+@router.post("/interactions/{interaction}/take", status_code=204)
+async def take(interaction: str, who: InCall, panel: ThePanel) -> None:
+    """A parked call is offered to me."""
+    panel.control.take(who.login, interaction)
+
+
+@router.get("/directory")
+async def directory(
+    _who: Annotated[Identity, Depends(to_read("directory.read"))], panel: ThePanel
+) -> dict[str, list[dict[str, Any]]]:
+    """Whom a call can go to: agents with their states, open queues with how many wait."""
+    return panel.whom()

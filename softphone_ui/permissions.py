@@ -1,0 +1,25 @@
+"""Who may do what. An action that does not stand here is nobody's."""
+
+from __future__ import annotations
+
+AGENT, SUPERVISOR, ADMINISTRATOR, AUDITOR = "agent", "supervisor", "administrator", "auditor"
+ROLES = (AGENT, SUPERVISOR, ADMINISTRATOR, AUDITOR)
+
+PERMISSIONS: dict[str, frozenset[str]] = {
+    "own.state": frozenset({AGENT}),
+    "own.offers": frozenset({AGENT}),
+    "own.call": frozenset({AGENT}),
+    "own.wrap_up": frozenset({AGENT}),
+    "own.contacts": frozenset(ROLES),
+    "directory.read": frozenset({AGENT, SUPERVISOR, ADMINISTRATOR}),
+    "calls.watch": frozenset({SUPERVISOR}),
+    "calls.assign": frozenset({SUPERVISOR}),
+    "agents.state": frozenset({SUPERVISOR}),
+    "overview.read": frozenset({SUPERVISOR, ADMINISTRATOR, AUDITOR}),
+    "wallboard.read": frozenset({SUPERVISOR, ADMINISTRATOR, AUDITOR}),
+    "audit.read": frozenset({AUDITOR, ADMINISTRATOR}),
+}
+
+
+def may(role: str, action: str) -> bool:
+    return role in PERMISSIONS.get(action, frozenset())

@@ -1,0 +1,62 @@
+import { byId, duration, make, say, settings } from "./common.js";
+
+const watches = settings.role === "supervisor";
+
+/** What a supervisor sees: queues, calls, agents; and, where the role permits, what can be done about them. */
+export function renderOverview(state, act, now) {
+  byId("queue-rows").replaceChildren(...state.queues.map((queue) =>
+    make("tr", {}, make("td", {}, queue.title), make("td", { class: "number" }, String(queue.waiting)),
+      make("td", { class: "number clock" }, queue.waiting ? duration(queue.longest_ms) : "–"))));
+  const names = new Map(state.agents.map((agent) => [agent.login, agent.name]));
+  const idle = state.agents.filter((agent) => agent.state === "idle");
+  byId("call-rows").replaceChildren(...state.calls.map((row) =>
+    make("tr", {},
+      make("td", {}, row.party || say("withheld")), make("td", {}, row.queue || "–"),
+      make("td", {}, make("span", { class: `badge ${row.held ? "held" : row.state}` }, make("span", { class: "dot" }), say(row.held ? "held" : row.state))),
+      make("td", {}, names.get(row.agent) ?? "–"),
+      make("td", { class: "number clock", "data-since": row.since_ms }, duration(now() - row.since_ms)),
+      make("td", {}, watches ? actions(row, idle, act) : ""))));
+  byId("calls-empty").hidden = state.calls.length > 0;
+  byId("agent-rows").replaceChildren(...state.agents.map((agent) =>
+    make("tr", {}, make("td", {}, `${agent.name} `, make("span", { class: "aside" }, agent.login)),
+      make("td", {}, make("span", { class: `badge ${agent.state}` }, make("span", { class: "dot" }), say(agent.state)),
+        " ", make("span", { class: "aside" }, agent.reason ? say(agent.reason) : "")),
+      agent.since_ms ? make("td", { class: "number clock", "data-since": agent.since_ms }) : make("td", { class: "number" }, "–"),
+      make("td", {}, watches ? stateChoice(agent, act) : ""))));
+}
+
+function actions(row, idle, act) {
+  const mine = row.watched.find((one) => one.who === settings.login);
+  const others = row.watched.filter((one) => one !== mine && one.joined).map((one) => one.who);
+  const button = (word, path, body) => {
+    const id = `${word}-${row.id}`;
+    return make("button", { class: "button", id, type: "button", onclick: () => act(byId(id), "POST", `/supervise/interactions/${row.id}/${path}`, body) }, say(word));
+  };
+  const found = [];
+  if (row.state === "talking") {
+    const way = { talk: "barge" }[mine?.mode] ?? mine?.mode;
+    for (const word of ["listen", "whisper", "barge"]) {
+      const one = button(word, "watch", { way: word });
+      if (mine?.joined && way === word) one.setAttribute("aria-pressed", "true");
+      found.push(one);
+    }
+    if (mine?.joined) found.push(button("take_over", "take-over"));
+  }
+  if (mine) found.push(button("leave", "leave"));
+  if (["waiting", "parked"].includes(row.state) && idle.length) {
+    const id = `assign-${row.id}`;
+    found.push(make("select", { id, "aria-label": say("assign"),
+      onchange: (event) => event.target.value && act(byId(id), "POST", `/supervise/interactions/${row.id}/assign`, { agent: event.target.value }) },
+      make("option", { value: "" }, say("assign")), ...idle.map((agent) => make("option", { value: agent.login }, agent.name))));
+  }
+  if (others.length) found.push(make("span", { class: "aside" }, `${say("watched")}: ${others.join(", ")}`));
+  return make("div", { class: "row" }, ...found);
+}
+
+function stateChoice(agent, act) {
+  const id = `state-${agent.login}`;
+  return make("select", { id, "aria-label": `${say("set_state")} ${agent.name}`,
+    onchange: (event) => event.target.value && act(byId(id), "POST", `/supervise/agents/${agent.login}/state`, { state: event.target.value }) },
+    make("option", { value: "" }, say("set_state")), make("option", { value: "ready" }, say("idle")),
+    make("option", { value: "not_ready" }, say("not_ready")), make("option", { value: "logged_out" }, say("log_off")));
+}

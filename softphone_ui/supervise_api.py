@@ -1,0 +1,62 @@
+"""What supervisors do: listen, whisper, barge, take over; set states; give a waiting customer to somebody.
+
+Refusals are 409 with a code: `call_over`, `no_device`, `already_ringing`, `no_guest`, `not_waiting`,
+`agent_not_ready`; 422: `unknown_mode`, `unknown_state`, `unknown_agent`. Every use is on record."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, Field
+
+from softphone_ui.access import ThePanel, to_do
+from softphone_ui.auth import Identity
+
+router = APIRouter(prefix="/api/supervise", tags=["supervision"])
+Watcher = Annotated[Identity, Depends(to_do("calls.watch"))]
+
+
+class Way(BaseModel):
+    way: str = Field(max_length=16)
+    """listen, whisper, barge"""
+
+
+class State(BaseModel):
+    state: str = Field(max_length=16)
+    """ready, not_ready, logged_out"""
+
+
+class ToAgent(BaseModel):
+    agent: str = Field(max_length=64)
+
+
+@router.post("/interactions/{interaction}/watch", status_code=204)
+async def watch(interaction: str, body: Way, who: Watcher, panel: ThePanel) -> None:
+    """Rings my device; when I am in already, changes the way."""
+    panel.supervision.watch(who.login, interaction, body.way)
+
+
+@router.post("/interactions/{interaction}/leave", status_code=204)
+async def leave(interaction: str, who: Watcher, panel: ThePanel) -> None:
+    panel.supervision.leave(who.login, interaction)
+
+
+@router.post("/interactions/{interaction}/take-over", status_code=204)
+async def take_over(interaction: str, who: Watcher, panel: ThePanel) -> None:
+    panel.supervision.take_over(who.login, interaction)
+
+
+@router.post("/interactions/{interaction}/assign", status_code=204)
+async def assign(
+    interaction: str, body: ToAgent, who: Annotated[Identity, Depends(to_do("calls.assign"))], panel: ThePanel
+) -> None:
+    panel.supervision.assign(who.login, interaction, body.agent)
+
+
+@router.post("/agents/{login}/state", status_code=204)
+async def set_state(
+    login: str, body: State, who: Annotated[Identity, Depends(to_do("agents.state"))], panel: ThePanel
+) -> None:
+    """A busy agent changes when the work is done."""
+    panel.supervision.set_state(who.login, login, body.state)
