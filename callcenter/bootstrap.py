@@ -59,6 +59,7 @@ class Core:
 
     def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
         from channels.voice.adapter import WorkerPool
+        from channels.voice.browser.link import BrowserPhones
         from channels.voice.edge.link import EdgeLink
 
         self.settings, self.loop = settings, loop
@@ -88,6 +89,7 @@ class Core:
         self._recover(seq)
         self.pool = WorkerPool(settings.run_dir, self.epoch, self)  # type: ignore[arg-type]
         self.edge = EdgeLink(settings.run_dir)
+        self.browser_phones = BrowserPhones(settings.run_dir, settings.browser_hosts)
         self._join()
 
     def _recover(self, seq: int) -> None:
@@ -168,6 +170,7 @@ class Core:
         self.pool.start()
         if self.settings.voice.edge:
             self.edge.start()
+        self.browser_phones.start()
         self.loop.call_later(_MISSING_WORKERS_S, self.adoption.give_up_missing)
         self._watch_lag(self.loop.time())
         await self._serve()
@@ -190,7 +193,8 @@ class Core:
     async def _serve(self) -> None:
         import uvicorn
 
-        host, port = split_address(self.settings.http.listen)
+        settings_http = self.settings.http
+        host, port = split_address(settings_http.listen)
         config = uvicorn.Config(
             build_app(self.panel),
             host=host,
@@ -201,6 +205,8 @@ class Core:
             ws_per_message_deflate=False,
             server_header=False,
             timeout_graceful_shutdown=1,
+            ssl_certfile=settings_http.tls_cert,
+            ssl_keyfile=str(settings_http.tls_key) if settings_http.tls_key else None,
         )
 
         class Server(uvicorn.Server):
@@ -224,6 +230,7 @@ class Core:
             self.agents.end_of_day()
         self.pool.stop()
         self.edge.stop()
+        await self.browser_phones.stop()
         self.host.close()
         self.panel.close()
         self.server.should_exit = True

@@ -188,6 +188,16 @@ class Http(Section):
     listen: str = "127.0.0.1:8080"
     session_hours: Annotated[int, Field(ge=1, le=168)] = 12
     secure_cookies: bool = False
+    """cookies go over TLS only; they do where `tls_cert` is set"""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    """pages over TLS: microphones need it away from this very computer"""
+
+    @model_validator(mode="after")
+    def _both(self) -> Http:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert: expected tls_key beside it, or neither")
+        return self
 
     @field_validator("listen")
     @classmethod
@@ -275,13 +285,17 @@ class Queue(Section):
     """what a caller hears while waiting"""
 
 
+BROWSER = "browser"
+
+
 class Agent(Section):
     login: Name
     name: str
-    device: Annotated[str, Field(pattern=r"^(sips?:[^\s<>\"]+|tel:\+?[0-9]{2,20})$")] = (
+    device: Annotated[str, Field(pattern=r"^(browser|sips?:[^\s<>\"]+|tel:\+?[0-9]{2,20})$")] = (
         "sip:nobody@127.0.0.1:9"
     )
-    """a telephone's address: `sip:1001@centre` for one registered here, `tel:+86…` by way of a trunk"""
+    """a telephone's address: `sip:1001@centre` for one registered here, `tel:+86…` by way of a trunk, or
+    `browser`: the panel itself"""
     skills: dict[Name, Level] = Field(default_factory=dict)
     ready_at_start: bool = False
     wrap_up_s: Seconds = 30
@@ -305,6 +319,49 @@ class Supervision(Section):
     """agents see on their panel that a supervisor is in their call"""
 
 
+class IceServer(Section):
+    """A STUN or TURN server that pages and hosts use."""
+
+    urls: str
+    username: str = ""
+    credential: str = ""
+
+
+class WebRtc(Section):
+    """Telephones in the browser."""
+
+    hosts: Annotated[int, Field(ge=0, le=64)] = 0
+    """processes that carry browser phones, four calls each; 0: one where anybody needs it"""
+    sip: str = ""
+    """address of the first host's SIP side, UDP; the others follow one by one. Empty: behind the workers'"""
+    rtp_ports: tuple[int, int] = (30_000, 30_999)
+    """between the hosts and the workers"""
+    advertise: tuple[str, ...] = ()
+    """addresses that pages are told; empty: all of this machine's but loopback"""
+    ice_servers: tuple[IceServer, ...] = ()
+    web_call_numbers: tuple[str, ...] = ()
+    """numbers of ours that visitors may ring at /call; none: nobody may"""
+    web_call_rate: Annotated[str, Field(pattern=r"^[0-9]{1,5}/(second|minute|hour)$")] = "6/minute"
+    """for each address"""
+
+    @field_validator("sip")
+    @classmethod
+    def _address(cls, text: str) -> str:
+        if text:
+            split_address(text)
+        return text
+
+    @field_validator("advertise")
+    @classmethod
+    def _addresses(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        for address in addresses:
+            try:
+                ipaddress.ip_address(address)
+            except ValueError as error:
+                raise ValueError(f"expected addresses, not {address!r}") from error
+        return addresses
+
+
 class Settings(Section):
     database: Database = Database()
     journal: Journal = Journal()
@@ -313,6 +370,7 @@ class Settings(Section):
     paths: Paths = Paths()
     routing: Routing = Routing()
     supervision: Supervision = Supervision()
+    webrtc: WebRtc = WebRtc()
     hours: OpeningHours = OpeningHours()
     trunks: tuple[Trunk, ...] = ()
     numbers: tuple[Number, ...] = ()
@@ -333,6 +391,9 @@ class Settings(Section):
                 raise ValueError(f"{kind}: {twice[0]!r} stands twice")
         if self.trunks and not self.voice.edge:
             raise ValueError("trunks: expected none without an edge, which knows them by their address")
+        strange = sorted(set(self.webrtc.web_call_numbers) - {number.number for number in self.numbers})
+        if strange:
+            raise ValueError(f"webrtc.web_call_numbers: {strange[0]!r} is none of the numbers")
         for number in self.numbers:
             if number.queue is not None and number.queue not in names:
                 raise ValueError(f"numbers.queue: {number.queue!r} is none of the queues {names}")
@@ -347,6 +408,20 @@ class Settings(Section):
             return usual
         digest = hashlib.sha256(os.fsencode(usual)).hexdigest()[:16]
         return Path(f"/tmp/callcenter-{os.getuid()}-{digest}")  # noqa: S108 - made 0700 and refused if not ours
+
+    @property
+    def browser_hosts(self) -> int:
+        """How many processes for browser phones run."""
+        needed = bool(self.webrtc.web_call_numbers) or any(agent.device == BROWSER for agent in self.agents)
+        return self.webrtc.hosts or int(needed)
+
+    def browser_address(self, slot: int) -> tuple[str, int]:
+        """Where the browser phone host of this slot takes SIP."""
+        if self.webrtc.sip:
+            host, port = split_address(self.webrtc.sip)
+            return host, port + slot
+        host, port = self.voice.inside_address
+        return host, port + 1 + self.voice.workers + slot
 
     def rtp_slice(self, slot: int) -> tuple[int, int]:
         """The ports of worker `slot`, inclusive; equal slices of `voice.rtp_ports`."""
@@ -390,6 +465,9 @@ def _anchored(settings: Settings, base: Path) -> Settings:
     voice = settings.voice.model_copy(
         update={name: _anchored_path(getattr(settings.voice, name), base) for name in ("tls_cert", "tls_key")}
     )
+    http = settings.http.model_copy(
+        update={name: _anchored_path(getattr(settings.http, name), base) for name in ("tls_cert", "tls_key")}
+    )
     trunks = tuple(
         trunk.model_copy(update={"password_file": _anchored_path(trunk.password_file, base)})
         for trunk in settings.trunks
@@ -397,6 +475,7 @@ def _anchored(settings: Settings, base: Path) -> Settings:
     return settings.model_copy(
         update={
             "voice": voice,
+            "http": http,
             "trunks": trunks,
             "paths": Paths(var=var, prompts=prompts),
             "database": Database(url=_anchored_url(settings.database.url, base)),

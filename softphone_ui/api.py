@@ -28,6 +28,9 @@ STATUS = {
     "unknown_mode": 422,
     "unknown_state": 422,
     "bad_number": 422,
+    "bad_description": 422,
+    "unknown_number": 422,
+    "too_often": 429,
     "bad_keys": 422,
 }
 

@@ -38,6 +38,8 @@ async def panel_page(request: Request, lang: str = "") -> Response:
         "role": who.role,
         "language": language,
         "words": words,
+        "device": panel.device(who.login),
+        "ice_servers": panel.ice_servers(),
         "reasons": list(NOT_READY_REASONS),
         "codes": [code.model_dump() for code in panel.wrap_up_codes],
     }
@@ -51,6 +53,20 @@ async def login_page(request: Request, lang: str = "") -> Response:
     return _page(
         request, "login.html", language, {"settings": {"words": WORDS[language], "language": language}}
     )
+
+
+@router.get("/call")
+async def call_page(request: Request, lang: str = "") -> Response:
+    """Where a visitor rings the hotline with nothing but a browser."""
+    panel: Panel = request.app.state.panel
+    language = _language(request, lang, None)
+    settings = {
+        "words": WORDS[language],
+        "language": language,
+        "enabled": panel.web_calls.enabled,
+        "ice_servers": panel.ice_servers(),
+    }
+    return _page(request, "call.html", language, {"settings": settings})
 
 
 def _language(request: Request, wanted: str, who: Identity | None) -> str:

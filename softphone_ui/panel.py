@@ -14,10 +14,12 @@ from callcenter.live.control import AGENT, HOLD, LINK, MUTE, NUMBER
 from callcenter.live.facts import AgentReleased, GuestLeft, GuestTookOver, InteractionParked
 from callcenter.live.host import AnyFact
 from callcenter.queries import ContactQueries
+from config.settings import BROWSER
 from ivr_flows.schema import Flow
 from routing import AgentChanged, Command
 from softphone_ui.auth import Identity, Sessions
 from softphone_ui.hub import Hub
+from softphone_ui.web_calls import WebCalls
 
 log = logging.get("panel")
 _QUEUES_EVERY_S = 1.0
@@ -32,12 +34,18 @@ class Panel:
     def __init__(self, core: Any, flows: Mapping[str, Flow]) -> None:
         self._core = core
         self._host, self._book, self._agents = core.host, core.host.book, core.agents
+        self.browser_phones = core.browser_phones
+        self.browser_phones.changed = self._phone_changed
+        webrtc = core.settings.webrtc
+        self.web_calls = WebCalls(webrtc.web_call_numbers, webrtc.web_call_rate)
         self.control, self.supervision = core.control, core.supervision
         self._titles = _titles(flows)
         self.sessions = Sessions(core.records, core.clock, core.settings.http.session_hours)
         self.queries = ContactQueries(core.records, core.private, core.master, core.executor)
         self.hub = Hub(f"{core.epoch}", self.state)
-        self.secure_cookies: bool = core.settings.http.secure_cookies
+        self.secure_cookies: bool = (
+            core.settings.http.secure_cookies or core.settings.http.tls_cert is not None
+        )
         self.wrap_up_codes = core.directory.wrap_up_codes
         self._cards: dict[str, Plain] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -125,6 +133,7 @@ class Panel:
             "agents": self._everybody() if agent is None else [],
             "calls": self._calls(login) if agent is None else [],
             "parked": self._parked(),
+            "phone": self.browser_phones.phones.get(login),
             "contacts": [
                 *(self._contact(interaction, self._state_for(interaction, login)) for interaction in mine),
                 *(self._contact(interaction, CONSULTING) for interaction in asked),
@@ -294,6 +303,17 @@ class Panel:
             for a in self._host.engine.agent_views()
             if a.id in people
         ]
+
+    def device(self, login: str) -> str:
+        """browser, or telephone."""
+        user = self._core.directory.people.get(login)
+        return BROWSER if user is not None and user.device == BROWSER else "telephone"
+
+    def ice_servers(self) -> list[Plain]:
+        return [server.model_dump(exclude_defaults=True) for server in self._core.settings.webrtc.ice_servers]
+
+    def _phone_changed(self, user: str) -> None:
+        self.hub.push_soon(user)
 
     # --- changes -----------------------------------------------------------------------------------
 

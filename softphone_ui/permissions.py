@@ -10,6 +10,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "own.offers": frozenset({AGENT}),
     "own.call": frozenset({AGENT}),
     "own.wrap_up": frozenset({AGENT}),
+    "own.phone": frozenset({AGENT, SUPERVISOR}),
     "own.contacts": frozenset(ROLES),
     "directory.read": frozenset({AGENT, SUPERVISOR, ADMINISTRATOR}),
     "calls.watch": frozenset({SUPERVISOR}),

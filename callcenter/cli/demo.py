@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import json
 import os
 import secrets
@@ -11,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,15 @@ _POLL_S = 0.1
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="callcenter demo", description="a running centre with sample data")
     parser.add_argument("--var", type=Path, default=Path("var/demo"), help="where everything of it lies")
+    parser.add_argument(
+        "--lan",
+        action="store_true",
+        help="pages for other computers, too, over TLS with a certificate of its own",
+    )
     options = parser.parse_args(arguments)
     var = options.var.resolve()
     var.mkdir(parents=True, exist_ok=True)
-    addresses = _addresses()
+    addresses = _addresses(var, options.lan)
     config = var / "demo.toml"
     config.write_text(TEMPLATE.read_text(encoding="utf-8").format(var=var, **addresses), encoding="utf-8")
     password = _password(var)
@@ -35,18 +41,71 @@ def main(arguments: list[str]) -> int:
     return _run(config, var, addresses, password)
 
 
-def _addresses() -> dict[str, Any]:
+def _addresses(var: Path, lan: bool) -> dict[str, Any]:
     """The usual ports where they are free, others where not."""
-    sip, http = _free(5060, socket.SOCK_DGRAM), _free(8080, socket.SOCK_STREAM)
-    phones = [_free(17000, socket.SOCK_DGRAM), _free(17010, socket.SOCK_DGRAM)]
+    sip, http = _free(5060, socket.SOCK_DGRAM), _free(8443 if lan else 8080, socket.SOCK_STREAM)
+    phone = _free(17010, socket.SOCK_DGRAM)
+    host = _own_address() if lan else "127.0.0.1"
+    tls = _certificate(var, host) if lan else ()
     return {
         "sip": f"127.0.0.1:{sip}",
-        "http": f"127.0.0.1:{http}",
-        "phone_1": f"127.0.0.1:{phones[0]}",
-        "phone_2": f"127.0.0.1:{phones[1]}",
+        "http": f"{host}:{http}",
+        "page": f"{'https' if lan else 'http'}://{host}:{http}",
+        "tls": "\n".join(
+            f'{name} = "{path}"' for name, path in zip(("tls_cert", "tls_key"), tls, strict=False)
+        ),
+        "advertise": json.dumps([] if lan else ["127.0.0.1", *_others()]),
+        "phone_2": f"127.0.0.1:{phone}",
+        "browser_rtp_low": 20_200,
+        "browser_rtp_high": 20_299,
         "rtp_low": 20_000,
         "rtp_high": 20_199,
     }
+
+
+def _own_address() -> str:
+    """The address by which others of this network reach this machine; nothing is sent to find out."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
+
+
+def _others() -> list[str]:
+    """Browsers may leave loopback out of what they offer, so the machine's own address is told, too."""
+    own = _own_address()
+    return [] if own == "127.0.0.1" else [own]
+
+
+def _certificate(var: Path, host: str) -> tuple[Path, Path]:
+    """Certificate and key of this address, signed by itself, for a month; made anew at each start."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=30))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    cert_path, key_path = var / "tls.crt", var / "tls.key"
+    cert_path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    key_path.touch(0o600)
+    key_path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return cert_path, key_path
 
 
 def _free(wanted: int, kind: int) -> int:
@@ -102,10 +161,9 @@ def _run(config: Path, var: Path, addresses: dict[str, Any], password: str) -> i
         children.append(centre)
         from ivr_flows.library import PROMPTS
 
-        for phone in ("phone_1", "phone_2"):
-            say = str(PROMPTS / "zh" / "agent_greeting.wav")
-            command = [python, "-m", "callcenter", "phone", "--listen", addresses[phone], "--say", say]
-            children.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        say = str(PROMPTS / "zh" / "agent_greeting.wav")
+        command = [python, "-m", "callcenter", "phone", "--listen", addresses["phone_2"], "--say", say]
+        children.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
         if not _wait_ready(centre, var):
             return centre.poll() or 1
         _tell(addresses, password, config)
@@ -135,15 +193,16 @@ def _wait_ready(centre: subprocess.Popen[bytes], var: Path) -> bool:
 def _tell(addresses: dict[str, Any], password: str, config: Path) -> None:
     sip = addresses["sip"]
     lines = [
-        f"page          http://{addresses['http']}/",
-        f"agents        1001 / {password}    1002 / {password}",
+        f"agent         {addresses['page']}/        log in as 1001 / {password}, open the phone, press R for ready",
+        f"caller        {addresses['page']}/call    another tab: call, press 1, then 0; the agent answers with A",
+        f"colleague     1002 / {password}    (a telephone that answers by itself: to consult, to transfer to)",
         f"supervisor    8001 / {password}",
         f"hotline       sip:95519@{sip}    (straight to a person: sip:95520@{sip})",
         f"dial it       sipp {sip} -sn uac -s 95520 -i 127.0.0.1 -m 1 -d 30000 -nostdin   (Debian: sip-tester)",
         f"  with keys   .venv/bin/callcenter phone --dial sip:95519@{sip} --keys 14:1,20:0 --seconds 60",
         f"status        .venv/bin/callcenter status -c {config}",
         "",
-        "Log in as 1001, press R for ready, dial, and answer with A. Ctrl-C stops everything.",
+        "Two tabs of one browser are enough. Ctrl-C stops everything.",
     ]
     sys.stdout.write("\nThe centre is running.\n\n" + "\n".join(lines) + "\n")
     sys.stdout.flush()

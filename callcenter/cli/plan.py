@@ -73,6 +73,29 @@ def edge_argument(settings: Settings) -> str:
     )
 
 
+def browser_argument(settings: Settings, slot: int) -> str:
+    """The JSON that the host of browser phones of this slot is started with."""
+    webrtc = settings.webrtc
+    host, port = settings.browser_address(slot)
+    low, high = webrtc.rtp_ports
+    size = (high - low + 1) // settings.browser_hosts
+    listen, hotline_port = split_address(settings.voice.listen)
+    return json.dumps(
+        {
+            "slot": slot,
+            "run_dir": str(settings.run_dir),
+            "host": host,
+            "port": port,
+            "rtp_low": low + slot * size,
+            "rtp_high": low + (slot + 1) * size - 1,
+            "music": prompt_file(settings, "music"),
+            "advertise": list(webrtc.advertise),
+            "ice_servers": [server.model_dump(exclude_defaults=True) for server in webrtc.ice_servers],
+            "hotline": f"{'127.0.0.1' if listen == '0.0.0.0' else listen}:{hotline_port}",  # noqa: S104 - a check
+        }
+    )
+
+
 def edge_file(settings: Settings) -> Path:
     """Accounts and places of telephones."""
     return settings.paths.var / "edge.db"
@@ -110,6 +133,14 @@ def plan(settings: Settings, config: str) -> dict[str, Any]:
         "lock": "edge.lock",
     }
     edges = [edge] if settings.voice.edge else []
+    browsers = [
+        {
+            "name": f"browser-{slot}",
+            "argv": [python, "-m", "channels.voice.browser", browser_argument(settings, slot)],
+            "lock": f"b-{slot}.lock",
+        }
+        for slot in range(settings.browser_hosts)
+    ]
     core = {
         "name": "core",
         "argv": [python, "-m", "callcenter", "run", "--only", "core", "-c", config],
@@ -118,7 +149,7 @@ def plan(settings: Settings, config: str) -> dict[str, Any]:
     return {
         "run_dir": str(settings.run_dir),
         "log_dir": str(settings.paths.var / "log"),
-        "parts": [*edges, *workers, core],
+        "parts": [*edges, *workers, *browsers, core],
     }
 
 

@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 from callcenter.directory.people import User, UserService
 from callcenter.directory.queues import QueueRecord, QueueService
 from callcenter.live.offers import Seat
-from config.settings import Settings
+from channels.voice.browser.link import host_of
+from config.settings import BROWSER, Settings
 from crm_core.db import session
 from crm_core.wrap_up import WrapUpCodePublic, WrapUpService
 from ivr_flows.library import PROMPTS
@@ -53,7 +54,13 @@ class Directory:
 
     def seat(self, agent: str) -> Seat | None:
         user = self.people.get(agent)
-        return Seat(user.login, user.name, user.device, user.answer) if user else None
+        if user is None:
+            return None
+        if user.device != BROWSER:
+            return Seat(user.login, user.name, user.device, user.answer)
+        # the host answers at once: it is the page that asks whether to take the call
+        host, port = self._settings.browser_address(host_of(agent, max(1, self._settings.browser_hosts)))
+        return Seat(user.login, user.name, f"sip:{agent}@{host}:{port}", "panel")
 
     def caller_id(self, queue: str) -> str:
         return self._outside_ids.get(queue, "")

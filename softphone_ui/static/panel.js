@@ -2,6 +2,7 @@ import { byId, call, duration, make, moment, money, say, settings, toast } from 
 import { CallControls, parkedRows } from "./call.js";
 import { Link } from "./link.js";
 import { renderOverview } from "./overview.js";
+import { BrowserPhone } from "./phone.js";
 
 const isAgent = settings.role === "agent";
 let state = { agent: null, queues: [], agents: [], calls: [], parked: [], contacts: [] };
@@ -39,6 +40,7 @@ async function act(button, method, path, body) {
   }
 }
 
+if (settings.device === "browser") new BrowserPhone();
 const controls = isAgent ? new CallControls(act) : null;
 
 function render() {

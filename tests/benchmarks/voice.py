@@ -400,6 +400,6 @@ def run(only: list[str], told: Callable[[str], None]) -> Figures:
         told(name)
         try:
             found[name] = FIGURES[name]()
-        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
-            found[name] = {"error": str(error)}
+        except (RuntimeError, OSError, subprocess.SubprocessError, LookupError, ValueError) as error:
+            found[name] = {"error": f"{type(error).__name__}: {error}"}
     return found

@@ -85,6 +85,7 @@ class Centre:
         routing: Mapping[str, Any] | None = None,
         prompts: Mapping[str, float] | None = None,
         trunks: Sequence[Row] = (),
+        webrtc: Mapping[str, Any] | None = None,
         sample: bool = False,
     ) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="cc-", dir="/tmp"))
@@ -105,7 +106,7 @@ class Centre:
         self._prompts.mkdir()
         for prompt, seconds in (prompts or {}).items():
             write_tone(self._prompts / f"{prompt}.wav", 660, seconds)
-        self._trunks = trunks
+        self._trunks, self._webrtc = trunks, dict(webrtc or {})
         self._write_config(numbers, queues, agents, library, dict(voice or {}), dict(routing or {}))
         if sample:
             self._fill()
@@ -321,6 +322,11 @@ class Centre:
             "http": {"listen": self.http},
             "paths": {"var": str(self.var), "prompts": str(self._prompts)},
             "routing": routing,
+            **(
+                {"webrtc": {"rtp_ports": list(rtp_range(large=False)), **self._webrtc}}
+                if self._webrtc
+                else {}
+            ),
             "trunks": self._trunks,
             "numbers": numbers,
             "queues": queues,

@@ -43,7 +43,9 @@ def _take_slot() -> int:
 
 # Of each slot 1000 ports for phones and 1000 for the centre's RTP, all below those the kernel hands out.
 _slot = _take_slot()
-_bases = itertools.cycle(range(10_000 + 1000 * _slot, 11_000 + 1000 * _slot, 4))
+_UNSAFE = 10_080
+"""a port that browsers refuse (it was a backup program's)"""
+_bases = itertools.cycle(b for b in range(10_000 + 1000 * _slot, 11_000 + 1000 * _slot, 4) if b != _UNSAFE)
 _small = itertools.cycle(range(20_000 + 1000 * _slot, 20_500 + 1000 * _slot, 100))
 _large = 20_500 + 1000 * _slot
 

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from callcenter.history import rebuild
 from callcenter.journal.writer import WriterHealth
 from callcenter.live.book import Interaction
 from callcenter.metrics import Metrics
+from channels.voice.browser.link import BrowserPhones
 from config.settings import Settings
 from crm_core.db import session
 from softphone_ui.app import build_app
@@ -96,6 +98,7 @@ class Office:
             speech=SimpleNamespace(missing=0),
             pool=SimpleNamespace(statuses=list),
             edge=SimpleNamespace(status={}),
+            browser_phones=BrowserPhones(Path("/nonexistent"), 0),
             troubles=lambda: list(self.troubles),
             until_in_history=self.until_in_history,
         )

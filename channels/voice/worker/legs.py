@@ -73,6 +73,7 @@ class Leg:
     """why we hung up, when we did; else the far end did"""
     answered_ms: int = 0
     reason_header: str = ""
+    vanished: bool = False
     timers: list[Timer] = field(default_factory=list)
     packets: int = 0
     packets_ms: int = 0

@@ -44,6 +44,8 @@ _WATCH_MS = 1000
 _DIAL_TRIES, _DIAL_AGAIN_MS = 40, 50
 _EXPECTED_MS = 15_000
 _MEETING = re.compile(r"INVITE sips?:meet-([0-9a-f]{32})@")
+_VANISHED = re.compile(r"SIP\s*;\s*cause\s*=\s*408")
+"""a phone's host says of its user: gone without a word"""
 _LOST_CODES = frozenset({408, 481, 503, 504})
 
 
@@ -301,6 +303,7 @@ class Worker:
             name, _, value = line.partition(":")
             if name.strip().lower() == "reason":
                 leg.reason_header = value.strip()[:120]
+                leg.vanished = _VANISHED.match(leg.reason_header) is not None
 
     def _on_probed(self, leg_id: str, code: int) -> None:
         leg = self.legs.get(leg_id)
@@ -361,7 +364,11 @@ class Worker:
             timer.cancel()
         if leg.id not in self.sip.calls:
             self.admission.release(leg.id)
-        lost = leg.hung_up == "lost" or (not leg.hung_up and leg.state == ANSWERED and code in _LOST_CODES)
+        lost = (
+            leg.hung_up == "lost"
+            or leg.vanished
+            or (not leg.hung_up and leg.state == ANSWERED and code in _LOST_CODES)
+        )
         self._stop_record(leg)
         self.media.deafen(leg)
         leg.play = None

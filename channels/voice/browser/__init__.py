@@ -1,0 +1,1 @@
+"""Browser phones: WebRTC towards pages, SIP towards the workers, in processes of their own."""
