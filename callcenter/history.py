@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from callcenter.journal.store import rows_after
 from callcenter.journal.writer import Entry
 from callcenter.kernel import logging
-from callcenter.projection import INTERACTION_COLUMNS, SEGMENT_COLUMNS, Projection, Record
+from callcenter.projection import CONTACT_COLUMNS, INTERACTION_COLUMNS, SEGMENT_COLUMNS, Projection, Record
 from crm_core.db import reads
 
 NAME = "history"
@@ -39,6 +39,8 @@ def _upsert(table: str, columns: tuple[str, ...], keys: tuple[str, ...]) -> Any:
 
 _SAVE_INTERACTION = _upsert("interactions", INTERACTION_COLUMNS, ("id",))
 _SAVE_SEGMENT = _upsert("segments", SEGMENT_COLUMNS, ("interaction_id", "n"))
+_SAVE_CONTACT = _upsert("contacts", CONTACT_COLUMNS, ("id",))
+_CONTACT = itemgetter(*CONTACT_COLUMNS)
 _INTERACTION, _SEGMENT = itemgetter(*INTERACTION_COLUMNS), itemgetter(*SEGMENT_COLUMNS)
 _SAVE_STATE = _upsert("projection_state", ("name", "seq"), ("name",))
 
@@ -119,14 +121,14 @@ class HistoryFollower:
 def rebuild(
     engine: Engine, journal: sqlite3.Connection, progress: Callable[[int], None]
 ) -> tuple[int, int, float]:
-    """Both tables anew from the whole journal, in one transaction: readers see the old or the new.
+    """All tables anew from the whole journal, in one transaction: readers see the old or the new.
 
     Answers (facts, rows, seconds)."""
     started, facts, rows = time.perf_counter(), 0, 0
     projection = Projection(lambda _interaction: None)
     seq = 0
     with engine.begin() as connection:
-        for table in ("segments", "interactions"):
+        for table in ("contacts", "segments", "interactions"):
             connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - constants
         kept: dict[str, Record] = {}
         for row in rows_after(journal, 0):
@@ -149,6 +151,9 @@ def _save(connection: Connection, records: Iterable[Record], seq: int) -> None:
         segments = [_SEGMENT(segment) for record in records for segment in record.segments]
         if segments:
             _many(connection, _SAVE_SEGMENT, segments)
+        contacts = [_CONTACT(contact) for record in records for contact in record.contacts]
+        if contacts:
+            _many(connection, _SAVE_CONTACT, contacts)
     connection.execute(_SAVE_STATE, {"name": NAME, "seq": seq})
 
 
@@ -183,4 +188,10 @@ def _read(connection: Connection, where: str, values: dict[str, Any]) -> list[Re
     segments: dict[str, list[dict[str, Any]]] = {}
     for segment in connection.execute(query, {"ids": [row["id"] for row in rows]}):
         segments.setdefault(segment.interaction_id, []).append(dict(segment._mapping))
-    return [Record(row, segments.get(row["id"], [])) for row in rows]
+    query = text(
+        f"SELECT {', '.join(CONTACT_COLUMNS)} FROM contacts WHERE interaction_id IN :ids ORDER BY queued_at_ms, id"  # noqa: S608 - constants
+    ).bindparams(bindparam("ids", expanding=True))
+    contacts: dict[str, list[dict[str, Any]]] = {}
+    for contact in connection.execute(query, {"ids": [row["id"] for row in rows]}):
+        contacts.setdefault(contact.interaction_id, []).append(dict(contact._mapping))
+    return [Record(row, segments.get(row["id"], []), contacts.get(row["id"], [])) for row in rows]

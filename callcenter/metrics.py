@@ -11,11 +11,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from callcenter.live import facts as f
 from callcenter.live.host import AnyFact
+from callcenter.service import SHORT_ABANDON_MS
 from routing import Command, Overflow, RejectFact
 
 _WAITS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600)
 _FAST = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1)
-SHORT_ABANDON_MS = 5_000
 
 
 class Metrics:

@@ -26,11 +26,35 @@ INTERACTION_COLUMNS = (
         "language",
     ),
     *("queue", "agent", "arrived_at_ms", "queued_at_ms", "answered_at_ms", "ended_at_ms", "outcome", "cause"),
-    *("ended_by", "recording", "recording_ms", "wrap_up_code", "note_ref", "quality", "last_seq"),
+    *(
+        "ended_by",
+        "recording",
+        "recording_ms",
+        "wrap_up_code",
+        "note_ref",
+        "quality",
+        "recording_marks",
+        "last_seq",
+    ),
 )
 SEGMENT_COLUMNS = (
     *("interaction_id", "n", "org_id", "kind", "queue", "agent", "started_at_ms", "ended_at_ms", "result"),
 )
+CONTACT_COLUMNS = (
+    *(
+        "id",
+        "interaction_id",
+        "org_id",
+        "queue",
+        "agent",
+        "queued_at_ms",
+        "answered_at_ms",
+        "ended_at_ms",
+        "result",
+    ),
+)
+REFUSED, MOVED = "refused", "moved"
+"""a contact that its queue did not take; one that went on to another queue before anybody answered"""
 QUEUED, RINGING, TALKING, WRAPPING, IN_FLOW = "queued", "ringing", "talking", "wrapping", "flow"
 HELD, PARKED, OUTSIDE = "held", "parked", "outside"
 _WITH_AGENT = (TALKING, HELD)
@@ -40,10 +64,11 @@ _QUALITY = ("codec", "rx", "rx_lost", "tx", "tx_lost", "jitter_us", "rtt_us")
 class Record:
     """One interaction with its segments, while it may still change."""
 
-    __slots__ = ("open", "row", "segments")
+    __slots__ = ("contacts", "open", "row", "segments")
 
-    def __init__(self, row: Plain, segments: list[Plain]) -> None:
+    def __init__(self, row: Plain, segments: list[Plain], contacts: list[Plain] | None = None) -> None:
         self.row = row
+        self.contacts = contacts or []
         self.segments = segments
         self.open = next((s for s in reversed(segments) if s["ended_at_ms"] is None), None)
 
@@ -71,6 +96,8 @@ class Projection:
             "AgentReleased": self._released,
             "GuestTookOver": self._took_over,
             "InteractionParked": self._parked,
+            "RecordingPaused": lambda fact: self._marked(fact, "paused"),
+            "RecordingResumed": lambda fact: self._marked(fact, "resumed"),
             "RecordingSaved": self._recorded,
             "InteractionEnded": self._ended,
             "LegClosed": self._leg_closed,
@@ -85,6 +112,9 @@ class Projection:
             handler = handlers.get(fact["k"])
             if handler is not None:
                 handler(fact)
+        for command in commands:
+            if command["k"] == "Overflow":
+                self._refused(command, facts, now_ms)
         if self._wrapping:
             for command in commands:
                 if command["k"] == "AgentChanged" and command["state"] != "wrap_up":
@@ -179,7 +209,37 @@ class Projection:
         if record is not None:
             record.row["queue"] = fact["queue"]
             record.row["queued_at_ms"] = fact["occurred_at_ms"]
+            self._end_contact(record, MOVED, fact["occurred_at_ms"])
+            record.contacts.append(
+                {
+                    "id": fact["contact"],
+                    "interaction_id": record.row["id"],
+                    "org_id": record.row["org_id"],
+                    "queue": fact["queue"],
+                    "agent": "",
+                    "queued_at_ms": fact["occurred_at_ms"],
+                    "answered_at_ms": None,
+                    "ended_at_ms": None,
+                    "result": "",
+                }
+            )
             self._open(record, QUEUED, fact["occurred_at_ms"])
+
+    def _refused(self, command: Plain, facts: list[Plain], now_ms: int) -> None:
+        """It never entered the queue."""
+        for fact in facts:
+            if fact["k"] == "InteractionQueued" and fact["contact"] == command["contact"]:
+                record = self._record(fact)
+                if record is not None and record.contacts:
+                    record.contacts[-1].update(result=REFUSED, ended_at_ms=now_ms)
+
+    @staticmethod
+    def _end_contact(record: Record, unanswered: str, at_ms: int) -> None:
+        """The last contact is over: answered, or else as said."""
+        contact = record.contacts[-1] if record.contacts else None
+        if contact is not None and contact["ended_at_ms"] is None:
+            contact["ended_at_ms"] = max(at_ms, contact["queued_at_ms"])
+            contact["result"] = unanswered if contact["answered_at_ms"] is None else "answered"
 
     def _dialled(self, fact: Plain) -> None:
         record = self._record(fact)
@@ -203,6 +263,10 @@ class Projection:
             return
         record.row["agent"] = fact["agent"]
         record.row["answered_at_ms"] = record.row["answered_at_ms"] or fact["occurred_at_ms"]
+        contact = record.contacts[-1] if record.contacts else None
+        if contact is not None and contact["id"] == fact["contact"]:
+            contact["agent"] = fact["agent"]
+            contact["answered_at_ms"] = contact["answered_at_ms"] or fact["occurred_at_ms"]
         if record.open is not None:
             self._shut(record, fact["occurred_at_ms"], "answered")
         self._open(record, TALKING, fact["occurred_at_ms"], fact["agent"])
@@ -233,6 +297,7 @@ class Projection:
         record = self._record(fact)
         if record is not None:
             self._shut(record, fact["occurred_at_ms"], fact["why"])
+            self._end_contact(record, MOVED, fact["occurred_at_ms"])
 
     def _took_over(self, fact: Plain) -> None:
         record = self._record(fact)
@@ -245,6 +310,13 @@ class Projection:
         if record is not None:
             self._open(record, PARKED, fact["occurred_at_ms"], fact["agent"])
 
+    def _marked(self, fact: Plain, mark: str) -> None:
+        record = self._record(fact)
+        if record is not None:
+            marks = json.loads(record.row["recording_marks"] or "[]")
+            marks.append([mark, fact["occurred_at_ms"]])
+            record.row["recording_marks"] = json.dumps(marks)
+
     def _recorded(self, fact: Plain) -> None:
         record = self._record(fact)
         if record is not None:
@@ -255,9 +327,11 @@ class Projection:
         if record is None or record.row["ended_at_ms"] is not None:
             return
         row, at_ms = record.row, fact["occurred_at_ms"]
+        row_end = max(at_ms, row["arrived_at_ms"])
+        self._end_contact(record, "cut_off" if fact["outcome"] == "cut_off" else "abandoned", row_end)
         talked = record.open is not None and record.open["kind"] in _WITH_AGENT
         self._shut(record, at_ms, fact["outcome"])
-        row["ended_at_ms"] = max(at_ms, row["arrived_at_ms"])
+        row["ended_at_ms"] = row_end
         row["outcome"], row["cause"], row["ended_by"] = fact["outcome"], fact["cause"], fact["by"]
         if talked:
             self._open(record, WRAPPING, row["ended_at_ms"], row["agent"])

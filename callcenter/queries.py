@@ -107,13 +107,15 @@ def report_interactions(engine: Engine, private: PrivateStore) -> Iterator[Plain
     """Every interaction in order of arrival, as reports show it; times in ISO 8601, UTC."""
     query = (
         "SELECT id, medium, direction, number, party_ref, customer_id, queue, agent, arrived_at_ms, queued_at_ms, "
-        "answered_at_ms, ended_at_ms, outcome, cause, ended_by, recording, recording_ms, wrap_up_code, quality "
+        "answered_at_ms, ended_at_ms, outcome, cause, ended_by, recording, recording_ms, recording_marks, "
+        "wrap_up_code, quality "
         "FROM interactions ORDER BY arrived_at_ms, id"
     )
     with reads(engine).connect() as connection:
         for row in connection.execute(text(query)):
             plain = dict(row._mapping)
             plain["quality"] = json.loads(plain["quality"]) if plain["quality"] else None
+            plain["recording_marks"] = json.loads(plain["recording_marks"] or "[]")
             plain["caller"] = private.get(plain.pop("party_ref")) or None
             for name in ("arrived_at", "queued_at", "answered_at", "ended_at"):
                 plain[name] = _iso(plain.pop(f"{name}_ms"))

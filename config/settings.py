@@ -317,6 +317,10 @@ class Routing(Section):
 class Supervision(Section):
     visible: bool = False
     """agents see on their panel that a supervisor is in their call"""
+    service_level_goal: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """share of contacts to be answered within their queue's target; the wallboard's first tile"""
+    long_wait_s: Annotated[int, Field(ge=1, le=3600)] = 60
+    """a wait from which the wallboard's tile changes its edge; at twice as long once more"""
 
 
 class IceServer(Section):

@@ -69,6 +69,12 @@ async def mute(interaction: str, body: Switch, who: InCall, panel: ThePanel) -> 
     panel.control.mute(who.login, interaction, body.on)
 
 
+@router.post("/interactions/{interaction}/recording", status_code=204)
+async def recording(interaction: str, body: Switch, who: InCall, panel: ThePanel) -> None:
+    """`on` false: the file holds silence from here on; true: what is said again. 409 `not_recorded`."""
+    panel.control.pause_recording(who.login, interaction, not body.on)
+
+
 @router.post("/interactions/{interaction}/keys", status_code=204)
 async def keys(interaction: str, body: Keys, who: InCall, panel: ThePanel) -> None:
     panel.control.press(who.login, interaction, body.keys)

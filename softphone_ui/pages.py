@@ -13,6 +13,7 @@ from starlette.templating import Jinja2Templates
 from callcenter.live.agents import NOT_READY_REASONS
 from softphone_ui.auth import COOKIE, Identity
 from softphone_ui.panel import Panel
+from softphone_ui.permissions import may
 
 router = APIRouter(include_in_schema=False)
 LANGUAGES = {"zh": "zh-CN", "en": "en"}
@@ -53,6 +54,17 @@ async def login_page(request: Request, lang: str = "") -> Response:
     return _page(
         request, "login.html", language, {"settings": {"words": WORDS[language], "language": language}}
     )
+
+
+@router.get("/wallboard")
+async def wallboard_page(request: Request, lang: str = "") -> Response:
+    panel: Panel = request.app.state.panel
+    who = await panel.sessions.who(request.cookies.get(COOKIE))
+    if who is None or not may(who.role, "wallboard.read"):
+        return RedirectResponse("/login" if who is None else "/", 303)
+    language = _language(request, lang, who)
+    settings = {"words": WORDS[language], "language": language, "csrf": who.csrf, "login": who.login}
+    return _page(request, "wallboard.html", language, {"settings": settings})
 
 
 @router.get("/call")

@@ -18,6 +18,7 @@ from config.settings import BROWSER
 from ivr_flows.schema import Flow
 from routing import AgentChanged, Command
 from softphone_ui.auth import Identity, Sessions
+from softphone_ui.board import Board
 from softphone_ui.hub import Hub
 from softphone_ui.web_calls import WebCalls
 
@@ -43,6 +44,7 @@ class Panel:
         self.sessions = Sessions(core.records, core.clock, core.settings.http.session_hours)
         self.queries = ContactQueries(core.records, core.private, core.master, core.executor)
         self.hub = Hub(f"{core.epoch}", self.state)
+        self.board = Board(core)
         self.secure_cookies: bool = (
             core.settings.http.secure_cookies or core.settings.http.tls_cert is not None
         )
@@ -248,6 +250,7 @@ class Panel:
             "answer_at": seat.answer if seat else "phone",
             "dialling": bool(interaction.agent_leg) and interaction.state == RINGING,
             "recording": bool(interaction.recording) and interaction.state == TALKING,
+            "recording_paused": interaction.recording_paused,
             "customer": self._card(interaction),
         }
 

@@ -64,6 +64,7 @@ class Interaction:
     """agents who handed it on and still wrap up"""
     recording: list[str] = field(default_factory=list)
     """the two unmerged files while a recording runs or waits for its merge"""
+    recording_paused: bool = False
 
 
 _NAMES = tuple(one.name for one in fields(Interaction))
@@ -94,7 +95,11 @@ class Book:
             f.AgentReleased: self._released,
             f.GuestTookOver: self._took_over,
             f.InteractionParked: lambda fact: self._set(fact, state=PARKED),
-            f.RecordingStarted: lambda fact: self._set(fact, recording=[fact.caller_file, fact.agent_file]),
+            f.RecordingStarted: lambda fact: self._set(
+                fact, recording=[fact.caller_file, fact.agent_file], recording_paused=False
+            ),
+            f.RecordingPaused: lambda fact: self._set(fact, recording_paused=True),
+            f.RecordingResumed: lambda fact: self._set(fact, recording_paused=False),
             f.RecordingSaved: lambda fact: self._set(fact, recording=[]),
             f.RecordingFailed: lambda fact: self._set(fact, recording=[]),
             f.InteractionEnded: self._ended,

@@ -22,7 +22,7 @@ from typing import Any
 from callcenter.kernel import logging
 from callcenter.kernel.errors import NotAllowed
 from callcenter.kernel.ids import IdFactory
-from callcenter.kernel.schedule import Scheduler
+from callcenter.kernel.schedule import Handle, Scheduler
 from callcenter.live import facts as f
 from callcenter.live.book import OUTSIDE, PARKED, TALKING, WAITING, Guest, Interaction
 from callcenter.live.host import AnyFact, Host
@@ -73,6 +73,7 @@ class CallControl:
             ids,
         )
         self._ringback, self._max_call_s = ringback, max_call_s
+        self._parked_until: dict[str, Handle] = {}
 
     # --- what an agent does with the call --------------------------------------------------------
 
@@ -87,6 +88,13 @@ class CallControl:
         """Nobody hears the agent."""
         live = self._mine(agent, interaction)
         self.set_modes(live, {live.agent_leg: MUTE if on else TALK})
+
+    def pause_recording(self, agent: str, interaction: str, on: bool) -> None:
+        """Card numbers and the like stay out of the file. Raises NotAllowed: call_over, not_recorded."""
+        live = self._mine(agent, interaction)
+        if not live.recording:
+            raise NotAllowed("not_recorded")
+        self._voice.command(live.worker, "pause_record", live.leg, on=on)
 
     def press(self, agent: str, interaction: str, keys: str) -> None:
         """Keys for the guest the agent talks to, else for the customer. Raises NotAllowed: bad_keys."""
@@ -269,6 +277,8 @@ class CallControl:
         complete a transfer)."""
         guest = self._joined(live)
         if guest is None or live.state != TALKING:
+            for ringing in live.guests.values():
+                self._let_go(live, ringing)  # whoever answers now would find nobody
             return False
         self.hand_over(live, guest, here=False)
         return True
@@ -474,8 +484,12 @@ class CallControl:
         interaction = live.id
 
         def back() -> None:
+            self._parked_until.pop(interaction, None)
             found = self._host.book.interactions.get(interaction)
             if found is not None and found.state == PARKED:
                 self._host.submit(*self._arrives(found, found.queue))
 
-        self._scheduler.after(PARKED_S * 1000, back)
+        earlier = self._parked_until.pop(interaction, None)
+        if earlier is not None:
+            earlier.cancel()
+        self._parked_until[interaction] = self._scheduler.after(PARKED_S * 1000, back)

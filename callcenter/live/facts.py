@@ -186,6 +186,20 @@ class RecordingStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingPaused:
+    """From here on the file holds silence, until it is resumed or ends."""
+
+    interaction: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingResumed:
+    interaction: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecordingSaved:
     interaction: str
     file: str
@@ -286,6 +300,8 @@ LIVE_KINDS = (
     InteractionParked,
     ActionTaken,
     RecordingStarted,
+    RecordingPaused,
+    RecordingResumed,
     RecordingSaved,
     RecordingFailed,
     InteractionEnded,

@@ -93,6 +93,12 @@ class VoiceDesk:
             "key": self._key,
             "played": self._played,
             "recording": self._recording,
+            "recording_paused": lambda _boot, fact: self._host.submit(
+                f.RecordingPaused(fact["interaction"], self._when(fact))
+            ),
+            "recording_resumed": lambda _boot, fact: self._host.submit(
+                f.RecordingResumed(fact["interaction"], self._when(fact))
+            ),
             "recorded": self._recorded,
             "unbridged": lambda _boot, _fact: None,
             "refused": lambda _boot, fact: self._count(f"refused_{fact['reason']}"),

@@ -17,8 +17,8 @@ worker -> core
     {t: status, ...}  {t: superseded, epoch}
 
 Commands (`op`): answer, ring, reject, play, stop, music, dial, bridge, unbridge, room, keys, expect, record,
-stop_record, hangup, tag, on. `room` names all members of a conversation with their modes (`worker/rooms.py`);
-`expect` announces a leg of another worker, which calls `meet-<token>` with `dial` and `direct`.
+pause_record, stop_record, hangup, tag, on. `room` names all members of a conversation with their modes
+(`worker/rooms.py`); `expect` announces a leg of another worker, which calls `meet-<token>` with `dial` and `direct`.
 Continuations travel with the command that needs them and are carried out without the core:
 `on_answer` (of dial: bridge and record), `on_peer_gone` (hangup | music), `on_core_lost`
 (music | keep), `max_s`, `ring_s`.
@@ -28,7 +28,7 @@ Continuations travel with the command that needs them and are carried out withou
 A dialled leg that is to be bridged says `bridged`, not `ringing` and `answered`; any other dialled leg says both.
 
 Facts (`kind`): incoming, ringing, answered, ended, key, played, bridged, unbridged, room, recording,
-recorded, refused, failed (a command that could not be carried out).
+recording_paused, recording_resumed, recorded, refused, failed (a command that could not be carried out).
 """
 
 from __future__ import annotations

@@ -22,13 +22,17 @@ export class CallControls {
         this.#button("mute", contact.muted ? "unmute" : "mute", "m", () => this.mute(), contact.muted),
         this.#button("keypad", "keypad", "k", () => this.toggleKeypad(), this.keypad),
         this.#button("hand-on", "hand_on", "t", () => this.open()),
-        this.#button("park", "park", "p", () => this.park())),
+        this.#button("park", "park", "p", () => this.park()),
+        contact.recording
+          ? this.#button("pause-recording", contact.recording_paused ? "resume_recording" : "pause_recording", "u", () => this.pauseRecording(), contact.recording_paused)
+          : ""),
       contact.guests.length ? this.#guests(contact) : "",
       this.keypad ? this.#keys() : "");
   }
 
   hold() { return this.#post("hold", "hold", { on: !this.contact.held }); }
   mute() { return this.#post("mute", "mute", { on: !this.contact.muted }); }
+  pauseRecording() { return this.#post("pause-recording", "recording", { on: this.contact.recording_paused }); }
   park() { return this.#post("park", "park"); }
 
   toggleKeypad() {

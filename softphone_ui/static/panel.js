@@ -116,7 +116,7 @@ function renderCall(contact) {
   if (!contact || contact.state !== "talking") bar.replaceChildren();
   else {
     bar.replaceChildren(make("span", {}, say("talking")), make("span", { class: "clock", "data-since": contact.answered_at_ms }),
-      contact.recording ? make("span", { class: "rec" }, "● ", say("recording")) : "");
+      contact.recording ? make("span", { class: contact.recording_paused ? "aside" : "rec" }, "● ", say(contact.recording_paused ? "recording_paused" : "recording")) : "");
   }
   if (!contact) {
     byId("call").replaceChildren(make("p", { class: "empty" }, say("no_call")));
@@ -289,6 +289,7 @@ async function saveWrapUp() {
 const shortcuts = {
   r: ready, n: notReady, a: answer, d: decline, h: () => byId("hang-up") && hangUp(),
   o: () => byId("hold") && controls.hold(), m: () => byId("mute") && controls.mute(),
+  u: () => byId("pause-recording") && controls.pauseRecording(),
   k: () => byId("keypad") && controls.toggleKeypad(), t: () => byId("hand-on") && controls.open(), p: () => byId("park") && controls.park(),
   w: () => byId("code").focus(), "?": () => byId("shortcuts").showModal(),
 };

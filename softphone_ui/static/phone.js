@@ -8,6 +8,8 @@ const remembered = (what) => localStorage.getItem(`phone-${what}`) ?? "";
 export class BrowserPhone {
   constructor() {
     this.wanted = false;
+    this.tabs = new BroadcastChannel("phone");
+    this.tabs.addEventListener("message", () => this.#elsewhere());
     this.sound = new Sound(settings.ice_servers, async (sdp) => (await call("POST", "/phone", { sdp })).sdp, (state) => this.#changed(state));
     byId("phone").hidden = false;
     byId("phone-open").addEventListener("click", () => this.open());
@@ -21,6 +23,7 @@ export class BrowserPhone {
   async open() {
     this.wanted = true;
     localStorage.setItem("phone-wanted", "1");
+    this.tabs.postMessage("opened");
     this.#show("phone_opening");
     try {
       await this.sound.open(remembered("microphone"));
@@ -30,6 +33,13 @@ export class BrowserPhone {
       const mine = ["microphone_denied", "no_microphone", "no_secure_page"].includes(problem.message);
       if (mine) { this.wanted = false; toast(say(problem.message), true); } else this.#again();
     }
+  }
+
+  /** Another tab of this browser took the phone: one of them rings, not both in turn. */
+  #elsewhere() {
+    this.wanted = false;
+    this.sound.close();
+    this.#show("phone_elsewhere");
   }
 
   #again() {

@@ -105,6 +105,11 @@ class SimWorker:
             "unbridge": lambda leg, _sent: self._unbridge(leg),
             "hangup": self._hangup,
             "room": lambda leg, sent: self._room(leg.id, sent["members"]),
+            "pause_record": lambda leg, sent: self._fact(
+                "recording_paused" if sent["on"] else "recording_resumed",
+                leg.id,
+                interaction=leg.recording["interaction"] if leg.recording else "",
+            ),
             "on": lambda leg, sent: leg.then.update(sent["then"]),
             "expect": lambda leg, sent: self.expected.update({sent["token"]: (leg.id, sent)}),
             "keys": lambda leg, sent: self.pressed.append((leg.id, sent["keys"])),

@@ -81,6 +81,24 @@ def test_mute_and_keys(centre: Centre, call: Interaction) -> None:
     assert refused(centre.control.press, "ann", call.id, "1; rm") == "bad_keys"
 
 
+def test_a_recording_pauses_and_says_when(centre: Centre, call: Interaction) -> None:
+    centre.control.pause_recording("ann", call.id, True)
+    centre.settle()
+    assert call.recording_paused
+    centre.wait(5)
+    centre.control.pause_recording("ann", call.id, False)
+    centre.settle()
+    assert not call.recording_paused
+    kinds = [fact["k"] for fact in centre.journalled() if fact["k"].startswith("Recording")]
+    assert kinds == ["RecordingStarted", "RecordingPaused", "RecordingResumed"]
+
+
+def test_what_is_not_recorded_cannot_pause() -> None:
+    centre = Centre(SERVICE, COMPLAINTS, ANN, record=False)
+    centre.ready("ann")
+    assert refused(centre.control.pause_recording, "ann", centre.talk().id, True) == "not_recorded"
+
+
 def test_a_consultation_and_back(centre: Centre, call: Interaction) -> None:
     centre.control.consult("ann", call.id, Target(agent="bob"))
     centre.settle()
@@ -111,6 +129,31 @@ def test_who_does_not_answer_a_consultation_costs_nothing(centre: Centre, call: 
     assert modes(centre, call) == ["hold", "talk"]
     assert centre.agent("bob") == "idle"
     assert centre.worker.ops("stop", call.agent_leg), "ann hears no ringing any more"
+
+
+def test_an_agent_who_vanishes_while_a_colleague_rings(centre: Centre, call: Interaction) -> None:
+    centre.control.consult("ann", call.id, Target(agent="bob"))
+    centre.settle()
+    leg = guest(call)
+    centre.agent_leaves(call, lost=True)
+    assert leg not in centre.worker.legs, "nobody answers into an empty room"
+    assert call.guests == {}
+    assert (call.state, call.agent) == (RINGING, "bob"), "the customer goes to whoever is ready"
+
+
+def test_parking_twice_counts_anew(centre: Centre, call: Interaction) -> None:
+    centre.control.park("ann", call.id)
+    centre.settle()
+    centre.wait(PARKED_S - 60)
+    centre.control.take("bob", call.id)
+    centre.settle()
+    centre.pick_up(call)
+    centre.control.park("bob", call.id)
+    centre.settle()
+    centre.wait(100)
+    assert call.state == PARKED
+    centre.wait(PARKED_S)
+    assert call.state != PARKED
 
 
 def test_swap_and_conference_and_drop(centre: Centre, call: Interaction) -> None:

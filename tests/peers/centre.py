@@ -213,6 +213,11 @@ class Centre:
         rows: list[Row] = json.loads(self._command("report", "interactions", "--format", "json"))
         return rows
 
+    def service_report(self) -> Row:
+        """`callcenter report service --format json`: today so far."""
+        found: Row = json.loads(self._command("report", "service", "--format", "json"))
+        return found
+
     def records(self, number: str, caller: str = "") -> list[Row]:
         """Of the report: calls to this number (from this caller)."""
         return [

@@ -12,7 +12,7 @@ import pytest
 
 from tests.peers.centre import Centre, Person, Row, agent, queue
 from tests.peers.phones import Baresip, Sipp, free_port, until
-from tests.peers.sound import WINDOW_S, tone_share
+from tests.peers.sound import QUIET, WINDOW_S, longest_run, loudness, tone_share
 
 pytestmark = [pytest.mark.peer("sipp", "baresip"), pytest.mark.dense]
 
@@ -108,6 +108,24 @@ def test_held_and_mute(scene: Scene) -> None:
     over(scene.caller, scene.ann)
     assert 2 <= heard_s(scene.caller, ANN_HZ) < 4, "neither on hold nor while ann is mute"
     assert 4 <= heard_s(scene.ann, CALLER_HZ) < 7, "not on hold, but while mute"
+
+
+def test_a_paused_recording_holds_silence(scene: Scene) -> None:
+    scene.act("recording", {"on": False})
+    scene.until(lambda contact: contact["recording_paused"], "the pause")
+    time.sleep(3)
+    scene.act("recording", {"on": True})
+    scene.until(lambda contact: not contact["recording_paused"], "the end of the pause")
+    time.sleep(2)
+    scene.caller.hang_up()
+    over(scene.caller, scene.ann)
+    row = scene.centre.recorded(NUMBER)
+    assert [mark for mark, _at in row["recording_marks"]] == ["paused", "resumed"]
+    for channel in (0, 1):
+        levels = loudness(Path(row["recording"]), channel)
+        silent_s = longest_run([level < QUIET for level in levels]) * WINDOW_S
+        assert 2.5 <= silent_s <= 4.5, f"{silent_s} s of silence in channel {channel}"
+        assert sum(level > QUIET for level in levels) * WINDOW_S >= 2.5, "and sound around it"
 
 
 def test_an_attended_transfer(scene: Scene) -> None:

@@ -18,6 +18,7 @@ CHANGES: list[tuple[str, Any]] = [
     ("/interactions/i1-1/hold", {"on": True}),
     ("/interactions/i1-1/mute", {"on": True}),
     ("/interactions/i1-1/keys", {"keys": "1"}),
+    ("/interactions/i1-1/recording", {"on": False}),
     ("/interactions/i1-1/consult", {"agent": "1002"}),
     ("/interactions/i1-1/take-back", None),
     ("/interactions/i1-1/swap", None),
@@ -473,3 +474,30 @@ def test_every_change_asks_for_a_permission(office: Office) -> None:
                     path,
                 )
     assert len(found) > 20
+
+
+# --- the wallboard ---------------------------------------------------------------------------------------------
+
+
+def test_the_wallboard_is_for_those_who_watch(office: Office) -> None:
+    assert error(office.log_in("1001").get("/api/wallboard")) == (403, "role")
+    assert error(office.browser().get("/api/wallboard")) == (401, "not_logged_in")
+    assert office.log_in("1001").get("/wallboard").headers["location"] == "/"
+
+
+def test_the_wallboard_counts_as_the_report_does(call: tuple[Office, Any, str]) -> None:
+    from callcenter.service import figures, start_of_day_ms
+
+    office, _browser, _interaction = call
+    office.do(office.centre.queue_up, "13800138009")
+    told = office.log_in("8001").get("/api/wallboard").json()
+    targets = {
+        name: queue.target_ms // 1000 for name, queue in office.centre.host.engine.policy.queues.items()
+    }
+    since = start_of_day_ms(told["now_ms"], "Asia/Shanghai")
+    rows = [one.to_plain() for one in figures(office.records, since, told["now_ms"] + 1, targets)]
+    for row, shown_row in zip(rows, told["queues"], strict=True):
+        assert {name: shown_row[name] for name in row} == row
+    assert sum(row["offered"] for row in rows) == 2
+    assert told["agents"]["talking"] == 1
+    assert sum(slot["offered"] for slot in told["trend"]) == 2

@@ -50,6 +50,7 @@ class Recording:
     started_ms: int
     recorders: list[Any] = field(default_factory=list)
     legs: tuple[str, str] = ("", "")
+    paused: bool = False
 
 
 @dataclass

@@ -106,6 +106,7 @@ class Worker:
             "keys": lambda leg, message: self.sip.press(leg.id, message["keys"]),
             "expect": self._expect,
             "record": lambda leg, message: self._record(leg, self.legs[leg.peer or ""], message["record"]),
+            "pause_record": self._pause_record,
             "stop_record": lambda leg, _message: self._stop_record(leg),
             "hangup": self._hangup_command,
             "tag": lambda leg, message: leg.tag.update(message["tag"]),
@@ -643,7 +644,7 @@ class Worker:
         if leg.held:
             self.media.audio_ready(leg)
         recording = leg.recording
-        if recording is not None and recording.recorders:
+        if recording is not None and recording.recorders and not recording.paused:
             self.sip.audio(leg.id).startTransmit(recording.recorders[recording.legs.index(leg.id)])
 
     def _dissolve(self, room: Room) -> None:
@@ -690,6 +691,13 @@ class Worker:
             self._fact("failed", caller.id, op="record", reason=type(error).__name__)
             return
         self._fact("recording", caller.id, **_recording_fields(recording))
+
+    def _pause_record(self, leg: Leg, message: Message) -> None:
+        recording, on = leg.recording, bool(message["on"])
+        if recording is not None and recording.paused != on:
+            self.media.pause(recording, on)
+            kind = "recording_paused" if on else "recording_resumed"
+            self._fact(kind, leg.id, interaction=recording.interaction)
 
     def _stop_record(self, leg: Leg) -> None:
         recording = leg.recording

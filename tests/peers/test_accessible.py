@@ -1,0 +1,67 @@
+"""axe-core on every page: nothing serious, nothing critical."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, sync_playwright
+
+from tests.peers.centre import PASSWORD, Centre, agent, queue
+from tests.peers.phones import HOST, free_port
+
+pytestmark = pytest.mark.peer("chromium")
+
+SEAT, SUPERVISOR = "1001", "8002"
+Start = Callable[..., Centre]
+_ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"]
+
+
+def findings(page: Page) -> list[str]:
+    violations = Axe().run(page).response["violations"]
+    return [
+        f"{one['id']}: {one['nodes'][0]['html'][:200]}"
+        for one in violations
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_nothing_serious_on_any_page(start_centre: Start, language: str) -> None:
+    centre = start_centre(
+        numbers=[{"number": "95520", "queue": "service"}],
+        queues=[queue("service", title="客户服务")],
+        agents=[agent(SEAT, device="browser", ready_at_start=False), agent(SUPERVISOR, role="supervisor")],
+        webrtc={"sip": f"{HOST}:{free_port()}", "web_call_numbers": ["95520"]},
+    )
+    for login in (SEAT, SUPERVISOR):
+        centre.set_password(login)
+    found: dict[str, list[str]] = {}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=_ARGUMENTS)
+
+        def enter(login: str) -> Page:
+            page = browser.new_context(viewport={"width": 1280, "height": 800}, bypass_csp=True).new_page()
+            page.goto(f"http://{centre.http}/login?lang={language}")
+            found["log-in"] = findings(page)
+            page.fill("#login", login)
+            page.fill("#password", PASSWORD)
+            page.click("button[type=submit]")
+            page.wait_for_selector("#sign-out")
+            page.wait_for_timeout(500)
+            return page
+
+        seat = enter(SEAT)
+        found["panel"] = findings(seat)
+        seat.click("#help")
+        found["shortcuts"] = findings(seat)
+        overview = enter(SUPERVISOR)
+        found["overview"] = findings(overview)
+        overview.goto(f"http://{centre.http}/wallboard")
+        overview.wait_for_selector("#wall-queues tr")
+        found["wallboard"] = findings(overview)
+        overview.goto(f"http://{centre.http}/call")
+        found["web call"] = findings(overview)
+        browser.close()
+    assert {page: problems for page, problems in found.items() if problems} == {}
