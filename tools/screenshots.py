@@ -15,7 +15,13 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "screenshots"
-ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"]
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+]
 SIZE = {"width": 1280, "height": 800}
 
 
@@ -55,6 +61,8 @@ def take(browser: Browser, address: str, password: str, sip: str, language: str)
     log_in(page, "1001", password)
     page.wait_for_selector("#state-badge.not_ready")
     shot(page, "panel-not-ready")
+    page.click("#phone-open")
+    page.wait_for_selector("#phone-state.idle", timeout=20_000)
     page.keyboard.press("r")
     page.wait_for_selector("#state-badge.idle")
     keys = "9:1,22:1" if language == "zh" else "9:2,22:1"
@@ -105,6 +113,18 @@ def take(browser: Browser, address: str, password: str, sip: str, language: str)
     page.fill("#note", "客户咨询保单变更流程，已逐条说明并发送材料清单。 Asked how to change the policy.")
     page.keyboard.press("Control+Enter")
     page.wait_for_selector("#state-badge.idle")
+    overview.set_viewport_size({"width": 1920, "height": 1080})
+    overview.goto(f"http://{address}/wallboard")
+    overview.wait_for_selector("#wall-queues tr")
+    shot(overview, "wallboard")
+    visitor = browser.new_context(viewport={"width": 360, "height": 740}).new_page()
+    visitor.goto(f"http://{address}/call?lang={language}")
+    shot(visitor, "web-call")
+    visitor.click("#web-dial")
+    visitor.wait_for_selector("#web-over:visible", timeout=20_000)
+    visitor.wait_for_timeout(2_000)
+    shot(visitor, "web-call-talking")
+    visitor.click("#web-over")
     page.keyboard.press("?")
     shot(page, "panel-shortcuts")
     page.keyboard.press("Escape")

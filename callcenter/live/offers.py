@@ -101,12 +101,14 @@ class Offers:
         self._end(interaction, rf.OfferDeclined(offer, self._host.clock.now_ms()), DECLINED)
         return True
 
-    def connected(self, interaction: Interaction, leg: str, at_ms: int) -> None:
-        """The worker joined caller and agent."""
+    def connected(
+        self, interaction: Interaction, leg: str, at_ms: int, recording: Sequence[AnyFact] = ()
+    ) -> None:
+        """The worker joined caller and agent; `recording`: the fact that a recording began with it."""
         facts = self.answered(interaction, at_ms) if interaction.agent_leg == leg else []
-        if facts:
-            self._host.submit(*facts)
-        elif not (interaction.state == TALKING and interaction.agent_leg == leg):
+        if facts or recording:
+            self._host.submit(*facts, *recording)
+        if not (interaction.state == TALKING and interaction.agent_leg == leg):
             log.info("late_answer", interaction=interaction.id, leg=leg)
             self._voice.command(interaction.worker, "unbridge", interaction.leg)
             self._voice.command(interaction.worker, "hangup", leg, why="withdrawn")

@@ -171,8 +171,10 @@ class VoiceDesk:
 
     def _bridged(self, boot: str, fact: dict[str, Any]) -> None:
         interaction = self._host.book.of_leg(fact["leg"])
+        at_ms, recorded = self._when(fact), fact.get("recording")
+        started = [_recording_started(recorded, at_ms)] if recorded else []
         if interaction is not None:
-            self._offers.connected(interaction, fact["other"], self._when(fact))
+            self._offers.connected(interaction, fact["other"], at_ms, started)
         else:
             self._voice.command(boot, "hangup", fact["other"], why="withdrawn")
 
@@ -229,9 +231,7 @@ class VoiceDesk:
         self._host.submit(*closed, *ending(interaction, cause, by, at_ms))
 
     def _recording(self, _boot: str, fact: dict[str, Any]) -> None:
-        self._host.submit(
-            f.RecordingStarted(fact["interaction"], fact["caller_file"], fact["agent_file"], self._when(fact))
-        )
+        self._host.submit(_recording_started(fact, self._when(fact)))
 
     def _recorded(self, _boot: str, fact: dict[str, Any]) -> None:
         self._recordings.stopped(fact["interaction"], fact["caller_file"], fact["agent_file"])
@@ -325,6 +325,10 @@ class VoiceDesk:
 
     def _count(self, what: str) -> None:
         self.counts[what] += 1
+
+
+def _recording_started(fields: dict[str, Any], at_ms: int) -> f.RecordingStarted:
+    return f.RecordingStarted(fields["interaction"], fields["caller_file"], fields["agent_file"], at_ms)
 
 
 def ending(interaction: Interaction, cause: str, by: str, at_ms: int) -> list[AnyFact]:

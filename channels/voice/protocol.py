@@ -23,6 +23,8 @@ Continuations travel with the command that needs them and are carried out withou
 `on_answer` (of dial: bridge and record), `on_peer_gone` (hangup | music), `on_core_lost`
 (music | keep), `max_s`, `ring_s`.
 
+`bridged` says at once whether it is recorded; a `recording` of its own is one that began later.
+
 `tag`, what a leg carries for whoever finds it, may come with answer, music and dial.
 
 A dialled leg that is to be bridged says `bridged`, not `ringing` and `answered`; any other dialled leg says both.

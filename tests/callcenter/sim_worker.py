@@ -188,9 +188,8 @@ class SimWorker:
         self._quiet(caller)
         caller.music = False
         caller.room = leg.room = Room(caller.id, {caller.id: "talk", leg.id: "talk"})
-        self._fact("bridged", caller.id, other=leg.id)
-        if plan.get("record"):
-            self._record(caller, leg, plan["record"])
+        recording = self._recording(caller, leg, plan["record"]) if plan.get("record") else None
+        self._fact("bridged", caller.id, other=leg.id, recording=recording)
 
     def leave(self, leg_id: str, code: int = 200, why: str = "", lost: bool = False) -> None:
         """The leg ends; `why` where it was our doing."""
@@ -368,6 +367,9 @@ class SimWorker:
             self._fact("unbridged", leg.id, other=peer)
 
     def _record(self, caller: SimLeg, agent: SimLeg, plan: dict[str, Any]) -> None:
+        self._fact("recording", caller.id, **self._recording(caller, agent, plan))
+
+    def _recording(self, caller: SimLeg, agent: SimLeg, plan: dict[str, Any]) -> dict[str, Any]:
         stem = f"{plan['folder']}/{plan['name']}"
         recording = {
             "interaction": plan["interaction"],
@@ -376,7 +378,7 @@ class SimWorker:
             "started_ms": self.clock.now_ms(),
         }
         caller.recording = agent.recording = recording
-        self._fact("recording", caller.id, **recording)
+        return recording
 
     def _stop_record(self, leg: SimLeg) -> None:
         recording = leg.recording

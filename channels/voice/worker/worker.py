@@ -582,9 +582,9 @@ class Worker:
         room = Room(caller.id, {caller.id: TALK, agent.id: TALK})
         self._enter(room)
         agent.packets_ms = now_ms()
-        self._fact("bridged", caller.id, other=agent.id)
-        if record:
-            self._record(caller, agent, record)
+        recording = self._start_record(caller, agent, record) if record else None
+        fields = _recording_fields(recording) if recording is not None else None
+        self._fact("bridged", caller.id, other=agent.id, recording=fields)
 
     def _room(self, anchor: Leg, members: dict[str, str]) -> None:
         """These legs, in these modes, and no others from now on. Raises KeyError for a leg that is not here,
@@ -685,12 +685,17 @@ class Worker:
         self.sip.respond(leg.id, 200)
 
     def _record(self, caller: Leg, agent: Leg, plan: dict[str, Any]) -> None:
+        recording = self._start_record(caller, agent, plan)
+        if recording is not None:
+            self._fact("recording", caller.id, **_recording_fields(recording))
+
+    def _start_record(self, caller: Leg, agent: Leg, plan: dict[str, Any]) -> Recording | None:
+        """The recording that runs now; None, and said so, where it cannot."""
         try:
-            recording = self.media.record(caller, agent, plan["interaction"], plan["folder"], plan["name"])
+            return self.media.record(caller, agent, plan["interaction"], plan["folder"], plan["name"])
         except (OSError, self.sip.pj.Error) as error:
             self._fact("failed", caller.id, op="record", reason=type(error).__name__)
-            return
-        self._fact("recording", caller.id, **_recording_fields(recording))
+            return None
 
     def _pause_record(self, leg: Leg, message: Message) -> None:
         recording, on = leg.recording, bool(message["on"])
