@@ -37,6 +37,7 @@ class Shape:
     prompt: bool = False
     workers: int = 1
     calls_per_s: float = 0.0
+    browser_hosts: int = 0
 
 
 @dataclass
@@ -94,9 +95,9 @@ class Centre:
         """CPU seconds that its processes have used, their ended children included."""
         return sum(_cpu_s(pid) for pid in pids or self.pids())
 
-    def memory_mb(self) -> float:
+    def memory_mb(self, pids: Sequence[int] | None = None) -> float:
         """Proportional set sizes, shared pages counted once."""
-        return sum(_pss_kb(pid) for pid in self.pids()) / 1024
+        return sum(_pss_kb(pid) for pid in pids or self.pids()) / 1024
 
     def metrics(self) -> dict[str, float]:
         with urllib.request.urlopen(f"http://{HOST}:{HTTP}/metrics", timeout=5) as answer:
@@ -130,6 +131,9 @@ class Centre:
         number = {"number": NUMBER, "queue": "service", **({"prompt": "half_second"} if shape.prompt else {})}
         text = _table("[voice]", voice)
         text += _table("[http]", {"listen": f"{HOST}:{HTTP}"})
+        if shape.browser_hosts:
+            webrtc = {"hosts": shape.browser_hosts, "advertise": [HOST], "web_call_numbers": [NUMBER]}
+            text += _table("[webrtc]", {**webrtc, "web_call_rate": "10000/minute"})
         text += _table("[paths]", {"prompts": str(prompts), "var": str(self.folder / "var")})
         text += _table("[[numbers]]", number)
         text += _table("[[queues]]", {"name": "service", "target_s": 20})

@@ -19,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks import browser
 from tests.benchmarks.centre import (
     AGENT_MEDIA,
     CALLER_MEDIA,
@@ -385,6 +386,7 @@ FIGURES: dict[str, Callable[[], Figures]] = {
     "core_killed": core_killed,
     "worker_killed": worker_killed,
     "edge_killed": edge_killed,
+    "browser_phones": browser.phones,
     "answer_direct": lambda: answer_time(edge=False),
     "answer_edge": lambda: answer_time(edge=True),
     "limit": limit,
