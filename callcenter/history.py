@@ -182,16 +182,20 @@ def _read(connection: Connection, where: str, values: dict[str, Any]) -> list[Re
     rows = [dict(row._mapping) for row in found]
     if not rows:
         return []
-    query = text(
-        f"SELECT {', '.join(SEGMENT_COLUMNS)} FROM segments WHERE interaction_id IN :ids ORDER BY interaction_id, n"  # noqa: S608 - constants
-    ).bindparams(bindparam("ids", expanding=True))
-    segments: dict[str, list[dict[str, Any]]] = {}
-    for segment in connection.execute(query, {"ids": [row["id"] for row in rows]}):
-        segments.setdefault(segment.interaction_id, []).append(dict(segment._mapping))
-    query = text(
-        f"SELECT {', '.join(CONTACT_COLUMNS)} FROM contacts WHERE interaction_id IN :ids ORDER BY queued_at_ms, id"  # noqa: S608 - constants
-    ).bindparams(bindparam("ids", expanding=True))
-    contacts: dict[str, list[dict[str, Any]]] = {}
-    for contact in connection.execute(query, {"ids": [row["id"] for row in rows]}):
-        contacts.setdefault(contact.interaction_id, []).append(dict(contact._mapping))
+    ids = [row["id"] for row in rows]
+    segments = _of(connection, "segments", SEGMENT_COLUMNS, "interaction_id, n", ids)
+    contacts = _of(connection, "contacts", CONTACT_COLUMNS, "queued_at_ms, id", ids)
     return [Record(row, segments.get(row["id"], []), contacts.get(row["id"], [])) for row in rows]
+
+
+def _of(
+    connection: Connection, table: str, columns: tuple[str, ...], order: str, ids: list[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """Rows of this table by their interaction, in this order."""
+    query = text(
+        f"SELECT {', '.join(columns)} FROM {table} WHERE interaction_id IN :ids ORDER BY {order}"  # noqa: S608 - constants
+    ).bindparams(bindparam("ids", expanding=True))
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in connection.execute(query, {"ids": ids}):
+        found.setdefault(row.interaction_id, []).append(dict(row._mapping))
+    return found

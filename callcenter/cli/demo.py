@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import json
 import os
 import secrets
@@ -12,9 +11,11 @@ import socket
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from callcenter.cli.certificate import self_signed
 
 TEMPLATE = Path(__file__).resolve().parent.parent.parent / "config" / "demo.toml"
 LOGINS = ("1001", "1002", "8001")
@@ -46,7 +47,7 @@ def _addresses(var: Path, lan: bool) -> dict[str, Any]:
     sip, http = _free(5060, socket.SOCK_DGRAM), _free(8443 if lan else 8080, socket.SOCK_STREAM)
     phone = _free(17010, socket.SOCK_DGRAM)
     host = _own_address() if lan else "127.0.0.1"
-    tls = _certificate(var, host) if lan else ()
+    tls = self_signed(var, host) if lan else ()
     return {
         "sip": f"127.0.0.1:{sip}",
         "http": f"{host}:{http}",
@@ -77,35 +78,6 @@ def _others() -> list[str]:
     """Browsers may leave loopback out of what they offer, so the machine's own address is told, too."""
     own = _own_address()
     return [] if own == "127.0.0.1" else [own]
-
-
-def _certificate(var: Path, host: str) -> tuple[Path, Path]:
-    """Certificate and key of this address, signed by itself, for a month; made anew at each start."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=30))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    cert_path, key_path = var / "tls.crt", var / "tls.key"
-    cert_path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    key_path.touch(0o600)
-    key_path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    return cert_path, key_path
 
 
 def _free(wanted: int, kind: int) -> int:

@@ -95,7 +95,8 @@ function trend() {
 
 function tick() {
   const locale = settings.language === "zh" ? "zh-CN" : "en-GB";
-  byId("wall-clock").textContent = new Date(Date.now() + skew).toLocaleString(locale, { weekday: "long", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const now = new Date(Date.now() + skew);
+  byId("wall-clock").textContent = `${now.toLocaleDateString(locale, { weekday: "long" })} ${now.toLocaleTimeString(locale)}`;
 }
 setInterval(tick, 1000);
 tick();

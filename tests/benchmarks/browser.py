@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from aiortc.mediastreams import MediaStreamTrack
+from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame
 
 from tests.benchmarks.centre import HOST, HTTP, Centre, Shape, agents
+from tests.benchmarks.far_end import FarEnd
 
 Figures = dict[str, Any]
 _RATE, _SAMPLES = 8000, 160
@@ -63,7 +64,10 @@ class _Visitor:
     async def _hear(self, track: MediaStreamTrack) -> None:
         last = 0.0
         while True:
-            await track.recv()
+            try:
+                await track.recv()
+            except MediaStreamError:
+                return
             now = time.monotonic()
             if last:
                 self.late_ms.append((now - last) * 1000)
@@ -74,9 +78,11 @@ def phones(count: int = 20, hosts: int = 5, seconds: float = 30.0) -> Figures:
     """CPU and memory of the hosts while so many talk. The visitors' own cost is not counted, but they share the
     machine."""
     with Centre(Shape(count, edge=True, browser_hosts=hosts)) as centre:
+        far = FarEnd(centre.folder)
         seats = agents(centre)
         found = asyncio.run(_talk(centre, count, seconds))
         seats.stop()
+        far.stop()
     return {"phones": count, "hosts": hosts, **found}
 
 

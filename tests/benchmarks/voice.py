@@ -21,15 +21,13 @@ from typing import Any
 
 from tests.benchmarks import browser
 from tests.benchmarks.centre import (
-    AGENT_MEDIA,
-    CALLER_MEDIA,
-    HERE,
     Centre,
     Shape,
     agents,
     callers,
     percentile,
 )
+from tests.benchmarks.far_end import FarEnd
 
 Figures = dict[str, Any]
 _TALK_MS = 1000
@@ -160,32 +158,6 @@ def _gaps(trace: Path) -> list[float]:
         elif match[3] == "BYE" and match[2] == "sent" and call[1] in whose:
             left_s.setdefault(whose[call[1]], at_s)
     return sorted(gaps)
-
-
-class FarEnd:
-    """The media far end, built where it is needed."""
-
-    def __init__(self, folder: Path) -> None:
-        program = folder / "farend"
-        subprocess.run(["gcc", "-O2", "-o", program, HERE / "farend.c"], check=True)
-        self._process = subprocess.Popen(
-            [program, str(CALLER_MEDIA), str(AGENT_MEDIA)], stdout=subprocess.PIPE, text=True
-        )
-        self._line()
-
-    def figures(self) -> Figures:
-        """Since the last question."""
-        self._process.send_signal(signal.SIGUSR1)
-        return self._line()
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait()
-
-    def _line(self) -> Figures:
-        assert self._process.stdout is not None
-        found: Figures = json.loads(self._process.stdout.readline())
-        return found
 
 
 def media(record: bool, bridges: int = 400, seconds: float = 60.0) -> Figures:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from callcenter.cli.certificate import self_signed
 from tests.peers.centre import Centre, agent, queue
 from tests.peers.phones import HOST, Baresip, Sipp, free_port, until
 from tests.peers.sound import assert_tone
@@ -65,24 +61,7 @@ def test_a_registered_phone_is_rung_and_both_hear_each_other(
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[Path, Path]:
     """Certificate and key of 127.0.0.1, signed by itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST))]), critical=False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    kind, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    (tmp_path / "tls.crt").write_bytes(made.public_bytes(pem))
-    (tmp_path / "tls.key").write_bytes(key.private_bytes(pem, kind, plain))
-    return tmp_path / "tls.crt", tmp_path / "tls.key"
+    return self_signed(tmp_path, HOST)
 
 
 def test_phones_over_tls(start_centre: Start, tmp_path: Path, certificate: tuple[Path, Path]) -> None:
