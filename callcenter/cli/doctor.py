@@ -17,7 +17,16 @@ from pathlib import Path
 from channels.voice.worker import library
 from channels.voice.worker.inband import detector_available
 
-PACKAGES = ("twisted", "pjsua2-python", "sqlmodel", "fastapi", "jinja2", "prometheus-client", "msgpack")
+PACKAGES = (
+    "twisted",
+    "pjsua2-python",
+    "sqlmodel",
+    "fastapi",
+    "jinja2",
+    "prometheus-client",
+    "msgpack",
+    "aiortc",
+)
 PROGRAMS = (
     ("espeak-ng", "espeak-ng", "prompts without a recording and names are not spoken"),
     ("sox", "sox", "prompts without a recording and names are not spoken"),

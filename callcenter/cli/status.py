@@ -36,6 +36,9 @@ def gather(run_dir: Path) -> dict[str, Any]:
         "core": core,
         "edge": ask_part(run_dir / "edge.sock"),
         "workers": [worker for worker in workers if worker],
+        "browsers": [
+            {"name": name, "pid": part["pid"]} for name, part in parts.items() if name.startswith("browser-")
+        ],
         "restarts": {name: part["restarts"] for name, part in parts.items()},
     }
 
@@ -109,4 +112,6 @@ def _show(found: dict[str, Any]) -> None:
         table.add_row(
             f"worker {worker['slot']}", str(worker["pid"]), worker["address"], *numbers, worker["library"]
         )
+    for host in found["browsers"]:
+        table.add_row(host["name"].replace("-", " "), str(host["pid"]), "up" if host["pid"] else "down")
     Console().print(table)

@@ -63,7 +63,7 @@ def write(path: Path, content: Any) -> None:
 
 def test_nothing_runs(run_dir: Path) -> None:
     assert gather(run_dir) == {
-        "supervisor": {"pid": 0}, "core": {"pid": 0, "state": "down", "epoch": 0, "http": ""}, "edge": None, "workers": [], "restarts": {},
+        "supervisor": {"pid": 0}, "core": {"pid": 0, "state": "down", "epoch": 0, "http": ""}, "edge": None, "workers": [], "browsers": [], "restarts": {},
     }  # fmt: skip
     assert gather(run_dir / "none")["core"]["pid"] == 0
 
@@ -106,3 +106,12 @@ def test_asking_does_not_disturb(run_dir: Path, worker: Worker) -> None:
         assert ask_part(worker.link.path) is not None
     assert not worker.link.core_present
     assert ask_part(run_dir / "none.sock") is None
+
+
+def test_hosts_of_browser_phones_are_named(run_dir: Path) -> None:
+    parts = {
+        "browser-0": {"pid": os.getpid(), "restarts": 1, "last_exit": 0},
+        "core": {"pid": 1, "restarts": 0, "last_exit": 0},
+    }
+    write(run_dir / "status.json", {"supervisor": {"pid": os.getpid()}, "parts": parts})
+    assert gather(run_dir)["browsers"] == [{"name": "browser-0", "pid": os.getpid()}]
