@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,13 +33,19 @@ def kamailio(centre: Centre, folder: Path) -> Iterator[None]:
     command = ["kamailio", "-f", str(CONFIG), "-DD", "-E", "-m", "64", "-M", "8", "-Y", str(folder), *words]
     with centre.without_supervisor():
         centre.kill_edge()
-        process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=ends_with_tests(15))
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, preexec_fn=ends_with_tests(15), start_new_session=True
+        )
         try:
             yield
             assert process.poll() is None, (folder / "kamailio.log").read_text()[-2000:]
         finally:
             process.terminate()
-            process.wait(10)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:  # its own way down takes up to a minute at times
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
             log.close()
 
 

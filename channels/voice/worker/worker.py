@@ -42,7 +42,7 @@ ORPHAN_ANSWER_MS = 30_000
 CALLER_SILENCE_MS = 60_000
 _WATCH_MS = 1000
 _DIAL_TRIES, _DIAL_AGAIN_MS = 40, 50
-_EXPECTED_MS = 15_000
+_EXPECTED_MS, _EARLY_MS, _MOST_EARLY = 15_000, 1_000, 16
 _MEETING = re.compile(r"INVITE sips?:meet-([0-9a-f]{32})@")
 _VANISHED = re.compile(r"SIP\s*;\s*cause\s*=\s*408")
 """a phone's host says of its user: gone without a word"""
@@ -76,6 +76,8 @@ class Worker:
         self.legs: dict[str, Leg] = {}
         self._expected: dict[str, tuple[str, Message, int]] = {}
         """token -> leg here, what was said of the one to come, until when"""
+        self._early: dict[str, Leg] = {}
+        """token -> leg that came before the core's word of it"""
         self._dialled_for: dict[str, list[str]] = {}
         """caller -> legs dialled to be bridged with it"""
         self.stopping = self.draining = False
@@ -663,14 +665,29 @@ class Worker:
         self._dissolve(room)
         self._fact("unbridged", leg.id, other=peer)
 
+    def _not_expected(self, token: str, leg: Leg) -> None:
+        if self._early.get(token) is leg:
+            del self._early[token]
+            self._meets(leg, token, patient=False)
+
     def _expect(self, leg: Leg, message: Message) -> None:
         """A leg of another worker will call with this token: its party is to join this leg's room."""
         now = now_ms()
         self._expected = {token: one for token, one in self._expected.items() if one[2] > now}
         self._expected[message["token"]] = (leg.id, message, now + _EXPECTED_MS)
+        early = self._early.pop(message["token"], None)
+        if early is not None:
+            self._meets(early, message["token"])
 
-    def _meets(self, leg: Leg, token: str) -> None:
-        """An INVITE that says it is the other half of a conversation here: only with a token of ours."""
+    def _meets(self, leg: Leg, token: str, patient: bool = True) -> None:
+        """An INVITE that says it is the other half of a conversation here: only with a token of ours. The other
+        worker may be quicker than the core's word of it, so an unknown token is given a moment."""
+        if patient and token not in self._expected and len(self._early) < _MOST_EARLY:
+            self._early[token] = leg
+            self.timers.at(now_ms() + _EARLY_MS, lambda: self._not_expected(token, leg))
+            return
+        if leg.id not in self.sip.calls:
+            return  # gave up meanwhile
         anchor, message, until_ms = self._expected.pop(token, ("", {}, 0))
         if anchor not in self.legs or until_ms < now_ms() or not self.admission.admit_dial(leg.id, anchor):
             self._fact("refused", None, reason="meeting")
