@@ -322,6 +322,21 @@ def test_no_more_calls_a_second_than_admitted(tmp_path: Path) -> None:
     assert 98 <= taken <= 104
 
 
+def test_right_after_a_restart_calls_are_not_refused_for_want_of_a_workers_word(world: World) -> None:
+    for worker in world.workers:
+        worker.known = False
+    world.proxy.spread.replace(world.workers)
+    assert world.outside(sip("INVITE")) == [], "it comes again"
+    (send,) = world.outside(sip("INVITE", Call_ID="tcp"), Flow("tcp", "203.0.113.9", 5062))
+    assert send.data.startswith(b"SIP/2.0 503 "), "what comes by a stream is not repeated"
+    world.now_s += 3
+    assert status(world.outside(sip("INVITE"))) == 503, "they do not answer at all"
+    for worker in world.workers:
+        worker.known = True
+    (send,) = world.outside(sip("INVITE", Call_ID="again"))
+    assert send.data.startswith(b"INVITE "), "and now they do"
+
+
 def test_a_broken_via_below_a_good_one_is_answered_and_counted(world: World) -> None:
     """Found by fuzzing: it raised where nobody caught it."""
     broken = sip("INVITE").replace(

@@ -38,6 +38,8 @@ _GROWTH = 600
 """bytes that our Via and Record-Route may add"""
 _MAX_PATHS = 100_000
 _RETRANSMISSIONS_TO_GIVE_UP = 3
+_ASKING_S = 2.0
+"""so long after a start a call is left to be repeated rather than refused for want of a worker's word"""
 _DIALOG = frozenset({b"ACK", b"BYE", b"CANCEL", b"PRACK", b"UPDATE", b"INFO", b"REFER", b"NOTIFY"})
 OUTSIDE, INSIDE = "outside", "inside"
 
@@ -118,6 +120,7 @@ class Proxy:
     ) -> None:
         self.config, self.spread, self.trunks = config, spread, trunks
         self._seal, self._digest, self._registrar, self._now_s = seal, digest, registrar, now_s
+        self._started_s = now_s()
         self.counts: Counter[str] = Counter()
         self.paths = Paths()
         self._limits = SourceLimits(config.source_rate)
@@ -299,12 +302,18 @@ class Proxy:
         if not self._admitted.take(self._now_s()):
             return self._refuse(message, via, flow, 503, "rate", self._retry_after())
         worker = self.spread.choose()
+        if worker is None and flow.transport == UDP and self._just_started():
+            self.counts["asked_to_repeat"] += 1
+            return []  # a moment later it comes again, and the workers will have said how they are
         if worker is None:
             return self._refuse(message, via, flow, 503, "full", self._retry_after())
         self.counts["calls_in"] += 1
         path = Path(cseq, Flow(UDP, worker.host, worker.port), flow, origin=origin)
         self.paths.put(call_id, path)
         return self._into(message, via, path)
+
+    def _just_started(self) -> bool:
+        return self.spread.unasked and self._now_s() - self._started_s < _ASKING_S
 
     def _refusal(
         self, message: SipMessage, via: Via, flow: Flow, trunk: TrunkConfig | None

@@ -56,5 +56,10 @@ class Spread:
         return best
 
     @property
+    def unasked(self) -> bool:
+        """Workers are remembered, and none of them has said yet how it is."""
+        return bool(self.workers) and not any(worker.known for worker in self.workers.values())
+
+    @property
     def max_message(self) -> int:
         return min((worker.max_message for worker in self.workers.values()), default=3500)
