@@ -243,8 +243,8 @@ class CallControl:
             if leg in members and not guest.joined
         ]
         for leg in members:
-            if leg not in live.guests and leg not in (live.leg, live.agent_leg):
-                # a leg of another worker that was expected here
+            if live.state == PARKED and leg not in live.guests and leg != live.leg:
+                # a leg of another worker that was expected here; in any other state it is one who has left since
                 joined += [
                     f.GuestDialled(live.id, leg, LINK, "", CONSULT, "", at_ms),
                     f.GuestJoined(live.id, leg, at_ms),

@@ -190,6 +190,17 @@ def test_an_attended_transfer_to_an_agent(centre: Centre, call: Interaction) -> 
     assert len(centre.worker.ops("record", call.leg)) == 1, "the second conversation is recorded, too"
 
 
+def test_joining_and_handing_over_in_one_breath(centre: Centre, call: Interaction) -> None:
+    """The worker's word of the conference comes when the agent is gone already: nobody new has come with it."""
+    consult(centre, call)
+    centre.control.join("ann", call.id)
+    centre.control.complete("ann", call.id)
+    centre.settle()
+    assert (call.state, call.agent, call.guests) == (TALKING, "bob", {})
+    assert modes(centre, call) == ["talk", "talk"]
+    assert (centre.agent("ann"), centre.agent("bob")) == ("wrap_up", "talking")
+
+
 def test_hanging_up_the_phone_completes_a_transfer(centre: Centre, call: Interaction) -> None:
     consult(centre, call)
     centre.agent_leaves(call)
