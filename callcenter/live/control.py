@@ -74,6 +74,8 @@ class CallControl:
         )
         self._ringback, self._max_call_s = ringback, max_call_s
         self._parked_until: dict[str, Handle] = {}
+        self._asked: dict[str, dict[str, str]] = {}
+        """modes that were commanded and of which the worker has not spoken yet: the next command builds on them"""
 
     # --- what an agent does with the call --------------------------------------------------------
 
@@ -250,8 +252,14 @@ class CallControl:
                     f.GuestJoined(live.id, leg, at_ms),
                     f.GuestTookOver(live.id, leg, "", "", at_ms),
                 ]
+        if self._asked.get(live.id) == dict(members):
+            del self._asked[live.id]
         legs, modes = tuple(members), tuple(members.values())
         self._host.submit(*joined, f.ModesChanged(live.id, legs, modes, at_ms))
+
+    def ended(self, interaction: str) -> None:
+        """Nothing is owed to it any more."""
+        self._asked.pop(interaction, None)
 
     def guest_ended(self, live: Interaction, fact: Mapping[str, Any], at_ms: int) -> None:
         """A guest hung up, did not answer, or was let go."""
@@ -324,12 +332,13 @@ class CallControl:
 
     def present(self, live: Interaction) -> dict[str, str]:
         """Everybody in the conversation and their modes, the customer first, then the agent."""
-        members = {live.leg: live.modes.get(live.leg, TALK)}
+        known = {**live.modes, **self._asked.get(live.id, {})}
+        members = {live.leg: known.get(live.leg, TALK)}
         if live.agent_leg:
-            members[live.agent_leg] = live.modes.get(live.agent_leg, TALK)
+            members[live.agent_leg] = known.get(live.agent_leg, TALK)
         for leg, guest in live.guests.items():
             if guest.joined:
-                members[leg] = live.modes.get(leg, TALK)
+                members[leg] = known.get(leg, TALK)
         return members
 
     def _listeners(self, live: Interaction) -> dict[str, str]:
@@ -346,7 +355,12 @@ class CallControl:
     def set_modes(self, live: Interaction, changes: Mapping[str, str]) -> None:
         self._room(live, {**self.present(live), **changes})
 
+    def not_done(self, live: Interaction) -> None:
+        """The worker could not do what was commanded: what it says of the room counts again."""
+        self._asked.pop(live.id, None)
+
     def _room(self, live: Interaction, members: Mapping[str, str]) -> None:
+        self._asked[live.id] = dict(members)
         self._voice.command(live.worker, "room", live.leg, members=dict(members))
 
     def _joined(self, live: Interaction) -> Guest | None:
@@ -435,6 +449,7 @@ class CallControl:
 
     def _released(self, live: Interaction, why: str) -> list[AnyFact]:
         at_ms = self._now()
+        self._asked.pop(live.id, None)
         return [f.AgentReleased(live.id, live.agent, why, at_ms), rf.ContactEnded(live.contact, at_ms)]
 
     def _arrives(self, live: Interaction, queue: str, agent: str = "") -> list[AnyFact]:

@@ -239,10 +239,11 @@ class VoiceDesk:
     def _failed(self, _boot: str, fact: dict[str, Any]) -> None:
         self._count(f"failed_{fact['op']}")
         log.warning("command_failed", leg=fact["leg"], reason=f"{fact['op']}: {fact['reason']}")
-        if fact["op"] == "record":
-            interaction = self._host.book.of_leg(fact["leg"])
-            if interaction is not None:
-                self._host.submit(f.RecordingFailed(interaction.id, fact["reason"]))
+        interaction = self._host.book.of_leg(fact["leg"])
+        if fact["op"] == "room" and interaction is not None and self.control is not None:
+            self.control.not_done(interaction)
+        if fact["op"] == "record" and interaction is not None:
+            self._host.submit(f.RecordingFailed(interaction.id, fact["reason"]))
 
     # --- what flows hand over --------------------------------------------------------------------
 
@@ -285,6 +286,8 @@ class VoiceDesk:
 
     def _heard(self, facts: Sequence[AnyFact], commands: Sequence[Command]) -> None:
         for fact in facts:
+            if isinstance(fact, f.InteractionEnded) and self.control is not None:
+                self.control.ended(fact.interaction)
             if isinstance(fact, rf.ContactArrived):
                 self._waits(fact.contact)
         for command in commands:
@@ -299,9 +302,8 @@ class VoiceDesk:
         self._count(f"overflow_{command.reason}")
         default = self._directory.default_queue
         if command.reason == "agent_not_ready":
-            self.enqueue(
-                interaction, command.queue
-            )  # the one it was meant for was quicker with something else
+            # the one it was meant for was quicker with something else
+            self.enqueue(interaction, command.queue)
         elif command.reason == "unknown_queue" and default and command.queue != default:
             self.enqueue(interaction, default)
         elif self.flows is None or not self.flows.refused(interaction.id, command.reason):

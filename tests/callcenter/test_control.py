@@ -71,6 +71,17 @@ def test_hold_is_music_and_the_truth_comes_from_the_worker(centre: Centre, call:
     assert not centre.worker.legs[call.leg].music
 
 
+def test_hold_and_mute_in_one_breath(centre: Centre, call: Interaction) -> None:
+    """The second does not undo the first, though the worker has not spoken between them."""
+    centre.control.hold("ann", call.id, True)
+    centre.control.mute("ann", call.id, True)
+    centre.settle()
+    assert modes(centre, call) == ["hold", "mute"]
+    centre.control.hold("ann", call.id, False)
+    centre.settle()
+    assert modes(centre, call) == ["talk", "mute"]
+
+
 def test_mute_and_keys(centre: Centre, call: Interaction) -> None:
     centre.control.mute("ann", call.id, True)
     centre.settle()
