@@ -13,6 +13,7 @@ COMMANDS = {
     "phone": ("callcenter.cli.phone", "accounts of desk phones (add, remove, list), or a test telephone"),
     "restart": ("callcenter.cli.restart", "new code part by part, without a dropped call"),
     "report": ("callcenter.cli.report", "history as JSON or a table"),
+    "recordings": ("callcenter.cli.recordings", "verify the archive of recordings, or export one"),
     "rebuild": ("callcenter.cli.rebuild", "history anew from the journal"),
     "bench": ("callcenter.cli.bench", "figures of this machine"),
     "flow": ("callcenter.cli.flow", "check a flow, or try it in the terminal"),
@@ -24,7 +25,7 @@ COMMANDS = {
 def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments or arguments[0] in ("-h", "--help"):
-        lines = [f"  {name:<9} {purpose}" for name, (_, purpose) in COMMANDS.items()]
+        lines = [f"  {name:<10} {purpose}" for name, (_, purpose) in COMMANDS.items()]
         sys.stdout.write("usage: callcenter COMMAND [options]\n\n" + "\n".join(lines) + "\n")
         return 0 if arguments else 2
     command = COMMANDS.get(arguments[0])

@@ -30,19 +30,22 @@ from callcenter.kernel.schedule import AsyncioScheduler
 from callcenter.live import trail
 from callcenter.live.adoption import Adoption
 from callcenter.live.agents import AgentDesk
+from callcenter.live.alarms import Alarms
 from callcenter.live.control import CallControl
 from callcenter.live.cut_off import CutOffs
 from callcenter.live.flow_runner import FlowRunner
 from callcenter.live.host import Host
 from callcenter.live.hours import HoursKeeper
+from callcenter.live.keeper import RecordingKeeper, Retention, Rule
 from callcenter.live.lookups import CrmLookups
 from callcenter.live.offers import CallRules, Offers
-from callcenter.live.recordings import RecordingMerger
+from callcenter.live.recordings import RecordingSealer
 from callcenter.live.speech import Speech
 from callcenter.live.supervision import Supervision
 from callcenter.live.voice_desk import DeskRules, VoiceDesk
 from callcenter.metrics import Metrics
 from callcenter.queries import cut_off_since
+from callcenter.recordings import RecordingArchive
 from config.settings import Settings, split_address
 from crm_core.db import migrate, open_engine
 from ivr_flows.library import PROMPTS, shipped
@@ -103,7 +106,11 @@ class Core:
         self.speech = Speech(prompts, settings.paths.var / "cache" / "prompts")
         self.hours = HoursKeeper(host, self.scheduler, settings.hours)
         self.lookups = CrmLookups(host, self.records, self.master, self.hours, self.executor)
-        self.recordings = RecordingMerger(host)
+        self.alarms = Alarms(self.clock)
+        self.recordings = RecordingSealer(host)
+        self.archive = RecordingArchive(
+            self.records, lambda: store.connect(settings.journal.path), self.master
+        )
         rules = CallRules(
             settings.voice.max_call_s,
             settings.voice.record,
@@ -117,6 +124,22 @@ class Core:
         self.cut_offs.remember(cut_off_since(self.records, self.clock.now_ms() - 86_400_000))
         address = settings.voice.advertise or settings.voice.listen
         self.offers = Offers(host, self.pool, self.directory, self.ids, rules, address)
+        self.keeper = RecordingKeeper(
+            host,
+            self.scheduler,
+            self.pool,
+            Retention(
+                self.records,
+                [Rule(**rule.model_dump()) for rule in settings.recordings.rules],
+                settings.recordings.keep_days,
+            ),
+            self.alarms,
+            self.executor,
+            settings.paths.var / "recordings",
+            settings.recordings.min_free_mb,
+        )
+        self.offers.room_to_record = lambda: self.keeper.room
+        self.recordings.full = self.keeper.found_no_room
         self.desk = VoiceDesk(
             host,
             self.pool,
@@ -171,6 +194,7 @@ class Core:
         if self.settings.voice.edge:
             self.edge.start()
         self.browser_phones.start()
+        self.keeper.start()
         self.loop.call_later(_MISSING_WORKERS_S, self.adoption.give_up_missing)
         self._watch_lag(self.loop.time())
         await self._serve()
@@ -228,6 +252,7 @@ class Core:
         self._say_where()
         if not self.pool.links:
             self.agents.end_of_day()
+        self.keeper.close()
         self.pool.stop()
         self.edge.stop()
         await self.browser_phones.stop()

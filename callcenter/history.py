@@ -18,7 +18,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from callcenter.journal.store import rows_after
 from callcenter.journal.writer import Entry
 from callcenter.kernel import logging
-from callcenter.projection import CONTACT_COLUMNS, INTERACTION_COLUMNS, SEGMENT_COLUMNS, Projection, Record
+from callcenter.projection import (
+    AUDIT_COLUMNS,
+    CONTACT_COLUMNS,
+    INTERACTION_COLUMNS,
+    RECORDING_COLUMNS,
+    SEGMENT_COLUMNS,
+    Plain,
+    Projection,
+    Record,
+)
 from crm_core.db import reads
 
 NAME = "history"
@@ -40,7 +49,10 @@ def _upsert(table: str, columns: tuple[str, ...], keys: tuple[str, ...]) -> Any:
 _SAVE_INTERACTION = _upsert("interactions", INTERACTION_COLUMNS, ("id",))
 _SAVE_SEGMENT = _upsert("segments", SEGMENT_COLUMNS, ("interaction_id", "n"))
 _SAVE_CONTACT = _upsert("contacts", CONTACT_COLUMNS, ("id",))
-_CONTACT = itemgetter(*CONTACT_COLUMNS)
+_SAVE_RECORDING = _upsert("recordings", RECORDING_COLUMNS, ("id",))
+_SAVE_ACTION = _upsert("audit", AUDIT_COLUMNS, ("seq", "n"))
+_CONTACT, _RECORDING = itemgetter(*CONTACT_COLUMNS), itemgetter(*RECORDING_COLUMNS)
+_ACTION = itemgetter(*AUDIT_COLUMNS)
 _INTERACTION, _SEGMENT = itemgetter(*INTERACTION_COLUMNS), itemgetter(*SEGMENT_COLUMNS)
 _SAVE_STATE = _upsert("projection_state", ("name", "seq"), ("name",))
 
@@ -105,7 +117,7 @@ class HistoryFollower:
     def _save(self) -> bool:
         try:
             with self._engine.begin() as connection:
-                _save(connection, self._projection.dirty.values(), self.seq)
+                _save(connection, self._projection.dirty.values(), self._projection.actions, self.seq)
         except SQLAlchemyError as error:
             self.error = type(error).__name__
             log.error("history_not_saved", reason=self.error)
@@ -128,7 +140,7 @@ def rebuild(
     projection = Projection(lambda _interaction: None)
     seq = 0
     with engine.begin() as connection:
-        for table in ("contacts", "segments", "interactions"):
+        for table in ("audit", "recordings", "contacts", "segments", "interactions"):
             connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - constants
         kept: dict[str, Record] = {}
         for row in rows_after(journal, 0):
@@ -139,12 +151,12 @@ def rebuild(
                 projection.dirty.clear()
                 progress(facts)
         kept.update(projection.dirty)
-        _save(connection, kept.values(), seq)
+        _save(connection, kept.values(), projection.actions, seq)
         rows = len(kept)
     return facts, rows, time.perf_counter() - started
 
 
-def _save(connection: Connection, records: Iterable[Record], seq: int) -> None:
+def _save(connection: Connection, records: Iterable[Record], actions: Iterable[Plain], seq: int) -> None:
     records = list(records)
     if records:
         _many(connection, _SAVE_INTERACTION, [_INTERACTION(record.row) for record in records])
@@ -154,6 +166,12 @@ def _save(connection: Connection, records: Iterable[Record], seq: int) -> None:
         contacts = [_CONTACT(contact) for record in records for contact in record.contacts]
         if contacts:
             _many(connection, _SAVE_CONTACT, contacts)
+        recordings = [_RECORDING(one) for record in records for one in record.recordings]
+        if recordings:
+            _many(connection, _SAVE_RECORDING, recordings)
+    acted = [_ACTION(action) for action in actions]
+    if acted:
+        _many(connection, _SAVE_ACTION, acted)
     connection.execute(_SAVE_STATE, {"name": NAME, "seq": seq})
 
 
@@ -185,7 +203,10 @@ def _read(connection: Connection, where: str, values: dict[str, Any]) -> list[Re
     ids = [row["id"] for row in rows]
     segments = _of(connection, "segments", SEGMENT_COLUMNS, "interaction_id, n", ids)
     contacts = _of(connection, "contacts", CONTACT_COLUMNS, "queued_at_ms, id", ids)
-    return [Record(row, segments.get(row["id"], []), contacts.get(row["id"], [])) for row in rows]
+    recordings = _of(connection, "recordings", RECORDING_COLUMNS, "started_at_ms, id", ids)
+    return [
+        Record(row, *(part.get(row["id"], []) for part in (segments, contacts, recordings))) for row in rows
+    ]
 
 
 def _of(

@@ -173,8 +173,23 @@ class _Live:
             "callcenter_prompts_missing", "Prompts that were skipped", core.speech.missing
         )
         yield prompts
+        yield from self._recordings()
         yield from self._voice()
         yield from self._edge()
+
+    def _recordings(self) -> Iterator[Metric]:
+        core = self._core
+        alarms = GaugeMetricFamily("callcenter_alarm", "1 while it stands", labels=["alarm"])
+        for name in sorted(core.alarms.standing):
+            alarms.add_metric([name], 1)
+        yield alarms
+        yield GaugeMetricFamily(
+            "callcenter_recordings_waiting", "Recorded and not sealed yet", core.recordings.waiting
+        )
+        yield CounterMetricFamily(
+            "callcenter_recordings_failed", "Recordings that could not be sealed", core.recordings.failed
+        )
+        yield CounterMetricFamily("callcenter_recordings_deleted", "Beyond their time", core.keeper.deleted)
 
     def _edge(self) -> Iterator[Metric]:
         status = self._core.edge.status

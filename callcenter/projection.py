@@ -1,4 +1,5 @@
-"""History: `interactions` and `segments` as a fold over the journal, by sequence number.
+"""History: `interactions`, their `segments`, `contacts` and `recordings`, and the `audit`, as a fold over the journal,
+by sequence number.
 
 The same fold runs behind the live core and in `callcenter rebuild`, so wallboard, report and audit
 cannot disagree. Works on the journal's plain maps, without the engine.
@@ -8,7 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import PurePath
 from typing import Any
+
+from callcenter.live.book import recording_name
+from callcenter.live.facts import ROOT_ORG
 
 Plain = dict[str, Any]
 
@@ -26,16 +31,7 @@ INTERACTION_COLUMNS = (
         "language",
     ),
     *("queue", "agent", "arrived_at_ms", "queued_at_ms", "answered_at_ms", "ended_at_ms", "outcome", "cause"),
-    *(
-        "ended_by",
-        "recording",
-        "recording_ms",
-        "wrap_up_code",
-        "note_ref",
-        "quality",
-        "recording_marks",
-        "last_seq",
-    ),
+    *("ended_by", "wrap_up_code", "note_ref", "quality", "last_seq"),
 )
 SEGMENT_COLUMNS = (
     *("interaction_id", "n", "org_id", "kind", "queue", "agent", "started_at_ms", "ended_at_ms", "result"),
@@ -53,6 +49,13 @@ CONTACT_COLUMNS = (
         "result",
     ),
 )
+RECORDING_COLUMNS = (
+    *("id", "interaction_id", "org_id", "kind", "file", "started_at_ms", "duration_ms", "size", "sha256"),
+    *("state", "reason", "marks", "held", "note_ref", "deleted_at_ms"),
+)
+AUDIT_COLUMNS = ("seq", "n", "org_id", "at_ms", "actor", "action", "subject", "detail")
+RECORDING, SAVED, FAILED, DELETED = "recording", "saved", "failed", "deleted"
+"""states of a recording"""
 REFUSED, MOVED = "refused", "moved"
 """a contact that its queue did not take; one that went on to another queue before anybody answered"""
 QUEUED, RINGING, TALKING, WRAPPING, IN_FLOW = "queued", "ringing", "talking", "wrapping", "flow"
@@ -64,11 +67,18 @@ _QUALITY = ("codec", "rx", "rx_lost", "tx", "tx_lost", "jitter_us", "rtt_us")
 class Record:
     """One interaction with its segments, while it may still change."""
 
-    __slots__ = ("contacts", "open", "row", "segments")
+    __slots__ = ("contacts", "open", "recordings", "row", "segments")
 
-    def __init__(self, row: Plain, segments: list[Plain], contacts: list[Plain] | None = None) -> None:
+    def __init__(
+        self,
+        row: Plain,
+        segments: list[Plain],
+        contacts: list[Plain] | None = None,
+        recordings: list[Plain] | None = None,
+    ) -> None:
         self.row = row
         self.contacts = contacts or []
+        self.recordings = recordings or []
         self.segments = segments
         self.open = next((s for s in reversed(segments) if s["ended_at_ms"] is None), None)
 
@@ -80,9 +90,11 @@ class Projection:
         self._load = load
         self.records: dict[str, Record] = {}
         self.dirty: dict[str, Record] = {}
+        self.actions: list[Plain] = []
+        """rows of the audit since `put_away`"""
         self._wrapping: dict[str, str] = {}
         """agent -> interaction they wrap up"""
-        self._seq = 0
+        self._seq = self._now_ms = 0
         self._handlers: dict[str, Callable[[Plain], None]] = {
             "InteractionStarted": self._started,
             "CustomerMatched": self._matched,
@@ -96,9 +108,15 @@ class Projection:
             "AgentReleased": self._released,
             "GuestTookOver": self._took_over,
             "InteractionParked": self._parked,
+            "RecordingStarted": self._recording_started,
             "RecordingPaused": lambda fact: self._marked(fact, "paused"),
             "RecordingResumed": lambda fact: self._marked(fact, "resumed"),
             "RecordingSaved": self._recorded,
+            "RecordingFailed": self._recording_failed,
+            "RecordingDeleted": self._recording_deleted,
+            "RecordingsHeld": lambda fact: self._held(fact, 1, fact["note_ref"]),
+            "RecordingsFreed": lambda fact: self._held(fact, 0, ""),
+            "ActionTaken": self._acted,
             "InteractionEnded": self._ended,
             "LegClosed": self._leg_closed,
             "WrapUpSaved": self._wrapped_up,
@@ -106,7 +124,7 @@ class Projection:
 
     def apply(self, seq: int, now_ms: int, facts: list[Plain], commands: list[Plain]) -> None:
         """Fold one activation. Facts of other kinds pass by."""
-        self._seq = seq
+        self._seq, self._now_ms = seq, now_ms
         handlers = self._handlers
         for fact in facts:
             handler = handlers.get(fact["k"])
@@ -126,6 +144,7 @@ class Projection:
             if record.row["ended_at_ms"] is not None and record.open is None:
                 self.records.pop(interaction, None)
         self.dirty.clear()
+        self.actions.clear()
 
     def resume(self, records: list[Record]) -> None:
         """Start with the records that were open when an earlier process stopped."""
@@ -180,7 +199,6 @@ class Projection:
             queued_at_ms=None,
             answered_at_ms=None,
             ended_at_ms=None,
-            recording_ms=0,
             last_seq=self._seq,
         )
         record = Record(row, [])
@@ -310,17 +328,93 @@ class Projection:
         if record is not None:
             self._open(record, PARKED, fact["occurred_at_ms"], fact["agent"])
 
+    def _recording_started(self, fact: Plain) -> None:
+        self._recording(
+            fact, recording_name(fact["caller_file"]), fact["occurred_at_ms"], fact.get("kind", "call")
+        )
+
+    def _recording(self, fact: Plain, name: str, at_ms: int, kind: str = "call") -> Plain | None:
+        """The row of this recording; a new one where the log does not know its beginning."""
+        record = self._record(fact)
+        if record is None:
+            return None
+        found = next((one for one in record.recordings if one["id"] == name), None)
+        if found is None:
+            found = {
+                "id": name,
+                "interaction_id": record.row["id"],
+                "org_id": record.row["org_id"],
+                "kind": kind,
+                "file": "",
+                "started_at_ms": at_ms,
+                "duration_ms": 0,
+                "size": 0,
+                "sha256": "",
+                "state": RECORDING,
+                "reason": "",
+                "marks": "",
+                "held": 0,
+                "note_ref": "",
+                "deleted_at_ms": None,
+            }
+            record.recordings.append(found)
+        return found
+
     def _marked(self, fact: Plain, mark: str) -> None:
         record = self._record(fact)
-        if record is not None:
-            marks = json.loads(record.row["recording_marks"] or "[]")
+        if record is not None and record.recordings:
+            newest = record.recordings[-1]
+            marks = json.loads(newest["marks"] or "[]")
             marks.append([mark, fact["occurred_at_ms"]])
-            record.row["recording_marks"] = json.dumps(marks)
+            newest["marks"] = json.dumps(marks)
 
     def _recorded(self, fact: Plain) -> None:
+        """Older facts name the file of a stereo recording in clear; its name is the same."""
+        row = self._recording(fact, PurePath(fact["file"]).stem, self._now_ms)
+        if row is not None:
+            row.update(
+                file=fact["file"],
+                duration_ms=fact["duration_ms"],
+                size=fact.get("size", 0),
+                sha256=fact.get("sha256", ""),
+                state=SAVED,
+            )
+
+    def _recording_failed(self, fact: Plain) -> None:
+        """One that could not even begin has a row too. Older facts name none: then it was the one that ran."""
         record = self._record(fact)
-        if record is not None:
-            record.row["recording"], record.row["recording_ms"] = fact["file"], fact["duration_ms"]
+        if record is None:
+            return
+        at_ms = fact.get("occurred_at_ms") or self._now_ms
+        running = [one["id"] for one in record.recordings if one["state"] == RECORDING]
+        name = fact.get("name") or next(reversed(running), f"{record.row['id']}-{at_ms}")
+        row = self._recording(fact, name, at_ms)
+        if row is not None:
+            row.update(state=FAILED, reason=fact["reason"])
+
+    def _recording_deleted(self, fact: Plain) -> None:
+        row = self._recording(fact, fact["name"], fact["occurred_at_ms"])
+        if row is not None:
+            row.update(state=DELETED, reason=fact["why"], deleted_at_ms=fact["occurred_at_ms"])
+
+    def _held(self, fact: Plain, held: int, note_ref: str) -> None:
+        record = self._record(fact)
+        for row in record.recordings if record is not None else ():
+            row.update(held=held, note_ref=note_ref)
+
+    def _acted(self, fact: Plain) -> None:
+        self.actions.append(
+            {
+                "seq": self._seq,
+                "n": len([one for one in self.actions if one["seq"] == self._seq]),
+                "org_id": fact.get("org_id", ROOT_ORG),
+                "at_ms": fact["occurred_at_ms"],
+                "actor": fact["by"],
+                "action": fact["action"],
+                "subject": fact["subject"],
+                "detail": fact["detail"],
+            }
+        )
 
     def _ended(self, fact: Plain) -> None:
         record = self._record(fact)

@@ -22,6 +22,7 @@ from crm_core.policies import PolicyService
 Plain = dict[str, Any]
 T = TypeVar("T")
 _LAST = 10
+MOST_ACTIONS = 200
 _LISTED = (
     "SELECT id, medium, number, party_ref, customer_id, queue, agent, arrived_at_ms, answered_at_ms, ended_at_ms, "
     "outcome, wrap_up_code, note_ref FROM interactions"
@@ -56,6 +57,24 @@ class ContactQueries:
             )
         )
         return [self._listed(row) for row in rows]
+
+    async def audit(self, wanted: Plain) -> list[Plain]:
+        """Actions newest first, at most `MOST_ACTIONS`; `wanted` names any of since_ms, until_ms, actor, action,
+        subject."""
+        tests = {
+            "since_ms": "at_ms >= :since_ms",
+            "until_ms": "at_ms < :until_ms",
+            "actor": "actor = :actor",
+            "action": "action = :action",
+            "subject": "(subject = :subject OR detail = :subject)",
+        }
+        values = {name: value for name, value in wanted.items() if value not in (None, "")}
+        where = " AND ".join(tests[name] for name in values) or "1 = 1"
+        query = (
+            f"SELECT at_ms, actor, action, subject, detail FROM audit WHERE {where} "  # noqa: S608 - constants
+            f"ORDER BY seq DESC, n DESC LIMIT {MOST_ACTIONS}"
+        )
+        return await self._run(lambda: self._rows(query, values))
 
     async def party_of(self, interaction: str, agent: str) -> str:
         """Reference of the party of an ended interaction of this agent. Raises NotAllowed."""
@@ -103,23 +122,33 @@ class ContactQueries:
             return [dict(row._mapping) for row in connection.execute(text(query), values)]
 
 
+_RECORDINGS = (
+    "SELECT id, interaction_id, kind, state, reason, duration_ms, marks FROM recordings "
+    "ORDER BY started_at_ms, id"
+)
+
+
 def report_interactions(engine: Engine, private: PrivateStore) -> Iterator[Plain]:
     """Every interaction in order of arrival, as reports show it; times in ISO 8601, UTC."""
     query = (
         "SELECT id, medium, direction, number, party_ref, customer_id, queue, agent, arrived_at_ms, queued_at_ms, "
-        "answered_at_ms, ended_at_ms, outcome, cause, ended_by, recording, recording_ms, recording_marks, "
-        "wrap_up_code, quality "
+        "answered_at_ms, ended_at_ms, outcome, cause, ended_by, wrap_up_code, quality "
         "FROM interactions ORDER BY arrived_at_ms, id"
     )
+    parts: dict[str, list[Plain]] = {}
     with reads(engine).connect() as connection:
+        for row in connection.execute(text(_RECORDINGS)):
+            one = dict(row._mapping)
+            one["marks"] = json.loads(one["marks"] or "[]")
+            parts.setdefault(one.pop("interaction_id"), []).append(one)
         for row in connection.execute(text(query)):
             plain = dict(row._mapping)
+            plain["recordings"] = parts.get(plain["id"], [])
             plain["quality"] = json.loads(plain["quality"]) if plain["quality"] else None
-            plain["recording_marks"] = json.loads(plain["recording_marks"] or "[]")
             plain["caller"] = private.get(plain.pop("party_ref")) or None
             for name in ("arrived_at", "queued_at", "answered_at", "ended_at"):
                 plain[name] = _iso(plain.pop(f"{name}_ms"))
-            for name in ("queue", "agent", "outcome", "recording", "wrap_up_code"):
+            for name in ("queue", "agent", "outcome", "wrap_up_code"):
                 plain[name] = plain[name] or None
             yield plain
 

@@ -323,6 +323,27 @@ class Supervision(Section):
     """a wait from which the wallboard's tile changes its edge; at twice as long once more"""
 
 
+class Retention(Section):
+    """Recordings for which all that is named here holds are kept this long."""
+
+    queue: str = ""
+    wrap_up: str = ""
+    direction: Literal["", "in", "out"] = ""
+    number: str = ""
+    """the number of ours that was called"""
+    keep_days: Annotated[int, Field(ge=1, le=36_500)]
+
+
+class Recordings(Section):
+    keep_days: Annotated[int, Field(ge=1, le=36_500)] = 3_650
+    """where no rule says otherwise"""
+    rules: tuple[Retention, ...] = ()
+    """the first that fits counts"""
+    min_free_mb: Annotated[int, Field(ge=0)] = 1_024
+    """less room than this on the disk raises the alarm: what is beyond its time goes at once, and new calls are not
+    recorded until there is room again; below a quarter of it running recordings end too"""
+
+
 class IceServer(Section):
     """A STUN or TURN server that pages and hosts use."""
 
@@ -374,6 +395,7 @@ class Settings(Section):
     paths: Paths = Paths()
     routing: Routing = Routing()
     supervision: Supervision = Supervision()
+    recordings: Recordings = Recordings()
     webrtc: WebRtc = WebRtc()
     hours: OpeningHours = OpeningHours()
     trunks: tuple[Trunk, ...] = ()

@@ -32,6 +32,11 @@ STATUS = {
     "unknown_number": 422,
     "too_often": 429,
     "bad_keys": 422,
+    "no_recording": 404,
+    "recording_deleted": 410,
+    "recording_erased": 410,
+    "recording_damaged": 500,
+    "no_grant": 403,
 }
 
 

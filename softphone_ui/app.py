@@ -13,7 +13,17 @@ from starlette.staticfiles import StaticFiles
 
 from callcenter.kernel import logging
 from callcenter.kernel.errors import NotAllowed
-from softphone_ui import api, board_api, calls_api, feed, pages, phone_api, supervise_api
+from softphone_ui import (
+    api,
+    audit_api,
+    board_api,
+    calls_api,
+    feed,
+    pages,
+    phone_api,
+    recordings_api,
+    supervise_api,
+)
 from softphone_ui.panel import Panel
 
 log = logging.get("http")
@@ -67,7 +77,7 @@ def build_app(panel: Panel) -> FastAPI:
     async def metrics() -> Response:
         return Response(panel.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    for part in (api, calls_api, supervise_api, phone_api, board_api):
+    for part in (api, calls_api, supervise_api, phone_api, board_api, recordings_api, audit_api):
         app.include_router(part.router)
     app.include_router(feed.router)
     app.include_router(pages.router)

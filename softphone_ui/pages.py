@@ -11,6 +11,7 @@ from fastapi.responses import RedirectResponse
 from starlette.templating import Jinja2Templates
 
 from callcenter.live.agents import NOT_READY_REASONS
+from softphone_ui.audit_api import ACTIONS
 from softphone_ui.auth import COOKIE, Identity
 from softphone_ui.panel import Panel
 from softphone_ui.permissions import may
@@ -44,7 +45,7 @@ async def panel_page(request: Request, lang: str = "") -> Response:
         "reasons": list(NOT_READY_REASONS),
         "codes": [code.model_dump() for code in panel.wrap_up_codes],
     }
-    values = {"who": who, "settings": settings}
+    values = {"who": who, "settings": settings, "places": places(who.role, "overview")}
     return _page(request, "panel.html", language, values)
 
 
@@ -67,6 +68,26 @@ async def wallboard_page(request: Request, lang: str = "") -> Response:
     return _page(request, "wallboard.html", language, {"settings": settings})
 
 
+@router.get("/recordings")
+async def recordings_page(request: Request, lang: str = "") -> Response:
+    panel: Panel = request.app.state.panel
+    who = await panel.sessions.who(request.cookies.get(COOKIE))
+    queues = [{"name": name, "title": title} for name, title in panel.queue_titles().items()]
+    extra = {
+        "queues": queues,
+        "agents": panel.people("agent"),
+        "codes": [code.model_dump() for code in panel.wrap_up_codes],
+    }
+    return _desk(request, "recordings", "recordings.read", who, lang, extra)
+
+
+@router.get("/audit")
+async def audit_page(request: Request, lang: str = "") -> Response:
+    panel: Panel = request.app.state.panel
+    who = await panel.sessions.who(request.cookies.get(COOKIE))
+    return _desk(request, "audit", "audit.read", who, lang, {"people": panel.people(), "actions": ACTIONS})
+
+
 @router.get("/call")
 async def call_page(request: Request, lang: str = "") -> Response:
     """Where a visitor rings the hotline with nothing but a browser."""
@@ -79,6 +100,43 @@ async def call_page(request: Request, lang: str = "") -> Response:
         "ice_servers": panel.ice_servers(),
     }
     return _page(request, "call.html", language, {"settings": settings})
+
+
+_PLACES = (
+    ("overview", "/", "overview.read"),
+    ("wallboard", "/wallboard", "wallboard.read"),
+    ("recordings", "/recordings", "recordings.read"),
+    ("audit", "/audit", "audit.read"),
+)
+
+
+def places(role: str, here: str) -> list[dict[str, Any]]:
+    """Pages that this role may open."""
+    return [
+        {"word": word, "href": href, "here": word == here}
+        for word, href, action in _PLACES
+        if may(role, action)
+    ]
+
+
+def _desk(
+    request: Request, name: str, action: str, who: Identity | None, lang: str, extra: dict[str, Any]
+) -> Response:
+    """A page for those at a desk; whoever may not see it is led to where they belong."""
+    if who is None or not may(who.role, action):
+        return RedirectResponse("/login" if who is None else "/", 303)
+    language = _language(request, lang, who)
+    settings = {
+        "csrf": who.csrf,
+        "login": who.login,
+        "role": who.role,
+        "language": language,
+        "words": WORDS[language],
+        "may": {"download": may(who.role, "recordings.download"), "hold": may(who.role, "recordings.hold")},
+        **extra,
+    }
+    values = {"who": who, "settings": settings, "places": places(who.role, name)}
+    return _page(request, f"{name}.html", language, values)
 
 
 def _language(request: Request, wanted: str, who: Identity | None) -> str:

@@ -20,6 +20,7 @@ from routing import AgentChanged, Command
 from softphone_ui.auth import Identity, Sessions
 from softphone_ui.board import Board
 from softphone_ui.hub import Hub
+from softphone_ui.recordings import Recordings
 from softphone_ui.web_calls import WebCalls
 
 log = logging.get("panel")
@@ -45,6 +46,8 @@ class Panel:
         self.queries = ContactQueries(core.records, core.private, core.master, core.executor)
         self.hub = Hub(f"{core.epoch}", self.state)
         self.board = Board(core)
+        self.recordings = Recordings(core)
+        core.alarms.changed = self._alarms_changed
         self.secure_cookies: bool = (
             core.settings.http.secure_cookies or core.settings.http.tls_cert is not None
         )
@@ -53,6 +56,9 @@ class Panel:
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._host.listeners.append(self._heard)
+
+    async def until_in_history(self) -> None:
+        await self._core.until_in_history()
 
     def troubles(self) -> list[str]:
         found: list[str] = self._core.troubles()
@@ -135,6 +141,7 @@ class Panel:
             "agents": self._everybody() if agent is None else [],
             "calls": self._calls(login) if agent is None else [],
             "parked": self._parked(),
+            "alarms": self._alarms() if agent is None else [],
             "phone": self.browser_phones.phones.get(login),
             "contacts": [
                 *(self._contact(interaction, self._state_for(interaction, login)) for interaction in mine),
@@ -151,6 +158,16 @@ class Panel:
             if engine.is_open(name)
         ]
         return {"agents": self._everybody(), "queues": queues}
+
+    def _alarms(self) -> list[Plain]:
+        return [
+            {"name": name, "since_ms": since_ms, "detail": detail}
+            for name, (since_ms, detail) in self._core.alarms.standing.items()
+        ]
+
+    def _alarms_changed(self) -> None:
+        for login in self.hub.logins():
+            self.hub.push_soon(login)
 
     def _parked(self) -> list[Plain]:
         return [
@@ -306,6 +323,15 @@ class Panel:
             for a in self._host.engine.agent_views()
             if a.id in people
         ]
+
+    def queue_titles(self) -> dict[str, str]:
+        titles: dict[str, str] = self._core.directory.queue_titles()
+        return titles
+
+    def people(self, role: str = "") -> list[Plain]:
+        """Login and name of everybody, or of those with this role."""
+        found = self._core.directory.people.values()
+        return [{"login": one.login, "name": one.name} for one in found if role in ("", one.role)]
 
     def device(self, login: str) -> str:
         """browser, or telephone."""

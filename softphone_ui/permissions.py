@@ -18,6 +18,9 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "agents.state": frozenset({SUPERVISOR}),
     "overview.read": frozenset({SUPERVISOR, ADMINISTRATOR, AUDITOR}),
     "wallboard.read": frozenset({SUPERVISOR, ADMINISTRATOR, AUDITOR}),
+    "recordings.read": frozenset({SUPERVISOR, AUDITOR}),
+    "recordings.download": frozenset({AUDITOR}),
+    "recordings.hold": frozenset({ADMINISTRATOR, AUDITOR}),
     "audit.read": frozenset({AUDITOR, ADMINISTRATOR}),
 }
 

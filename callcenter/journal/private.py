@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from callcenter.kernel.envelope import MasterKey, seal, unseal
+from callcenter.kernel.sealed_file import KeyName
 
 V = TypeVar("V")
 _REMEMBERED = 4_000
@@ -75,6 +76,16 @@ class PrivateStore:
         _remember(self._texts, ref, (person, text))
         return text
 
+    def sealing_key(self, person: str) -> tuple[bytes, KeyName]:
+        """The key under which this person's files are sealed; a new one is committed with the next activation."""
+        key = self._key(person)
+        return key, KeyName(person, mark_of(key))
+
+    def opening_key(self, name: KeyName) -> bytes | None:
+        """The key of a sealed file; None where it was destroyed with the person."""
+        key = self._fresh_keys.get(name.person) or stored_key(self._reader, self._master, name.person)
+        return key if key is not None and mark_of(key) == name.mark else None
+
     def forget(self, person: str) -> None:
         """The person was erased: no key and no text of theirs stays in memory."""
         self._keys.pop(person, None)
@@ -102,15 +113,25 @@ class PrivateStore:
         key = self._fresh_keys.get(person) or self._keys.get(person)
         if key is not None:
             return key
-        row = self._reader.execute("SELECT wrapped FROM person_keys WHERE person = ?", (person,)).fetchone()
-        if row is not None:
-            key = self._master.unwrap(row[0], person)
+        key = stored_key(self._reader, self._master, person)
+        if key is not None:
             _remember(self._keys, person, key)
         else:
             key = secrets.token_bytes(32)
             self._pending.person_keys.append((person, self._master.wrap(key, person)))
             self._fresh_keys[person] = key
         return key
+
+
+def stored_key(reader: sqlite3.Connection, master: MasterKey, person: str) -> bytes | None:
+    """A person's data key as it is committed; None where it was destroyed or never was."""
+    row = reader.execute("SELECT wrapped FROM person_keys WHERE person = ?", (person,)).fetchone()
+    return master.unwrap(row[0], person) if row is not None else None
+
+
+def mark_of(key: bytes) -> str:
+    """As it stands in the header of a sealed file."""
+    return _mark(key).hex()
 
 
 def _mark(key: bytes) -> bytes:

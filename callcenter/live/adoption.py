@@ -28,7 +28,7 @@ from callcenter.live import facts as f
 from callcenter.live.book import IN_FLOW, RINGING, TALKING, WAITING, WRAPPING, Interaction
 from callcenter.live.host import Host
 from callcenter.live.offers import Offers
-from callcenter.live.recordings import RecordingMerger
+from callcenter.live.recordings import RecordingSealer
 from callcenter.live.voice_desk import VoiceDesk, ending
 from channels.base import VoiceCommands
 from routing import facts as rf
@@ -45,7 +45,7 @@ class Adoption:
         voice: VoiceCommands,
         desk: VoiceDesk,
         offers: Offers,
-        recordings: RecordingMerger,
+        recordings: RecordingSealer,
         acknowledged: Callable[[str], int],
         superseded: Callable[[int], None],
         begin: Callable[[], None],
@@ -119,8 +119,8 @@ class Adoption:
         for interaction in list(self._host.book.interactions.values()):
             if interaction.worker != boot:
                 continue
-            if len(interaction.recording) == 2:
-                self._recordings.stopped(interaction.id, *interaction.recording)
+            for files in interaction.recordings.values():
+                self._recordings.stopped(interaction.id, files[0], files[1] if len(files) > 1 else "")
             if interaction.state != WRAPPING:
                 if self._desk.flows is not None:
                     self._desk.flows.stop(interaction.id)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 from callcenter.live import facts as f
@@ -62,9 +63,19 @@ class Interaction:
     """of every leg in the conversation, as the worker last said"""
     former: list[str] = field(default_factory=list)
     """agents who handed it on and still wrap up"""
-    recording: list[str] = field(default_factory=list)
-    """the two unmerged files while a recording runs or waits for its merge"""
+    recordings: dict[str, list[str]] = field(default_factory=dict)
+    """by name, the files of each recording that runs or waits to be sealed; the last one is the newest"""
     recording_paused: bool = False
+
+    @property
+    def recording(self) -> list[str]:
+        """The files of the newest; [] where none runs or waits."""
+        return next(reversed(self.recordings.values()), [])
+
+
+def recording_name(caller_file: str) -> str:
+    """The name of a recording, from the file of its caller's side."""
+    return Path(caller_file).stem.removesuffix("-caller")
 
 
 _NAMES = tuple(one.name for one in fields(Interaction))
@@ -95,13 +106,11 @@ class Book:
             f.AgentReleased: self._released,
             f.GuestTookOver: self._took_over,
             f.InteractionParked: lambda fact: self._set(fact, state=PARKED),
-            f.RecordingStarted: lambda fact: self._set(
-                fact, recording=[fact.caller_file, fact.agent_file], recording_paused=False
-            ),
+            f.RecordingStarted: self._recording_started,
             f.RecordingPaused: lambda fact: self._set(fact, recording_paused=True),
             f.RecordingResumed: lambda fact: self._set(fact, recording_paused=False),
-            f.RecordingSaved: lambda fact: self._set(fact, recording=[]),
-            f.RecordingFailed: lambda fact: self._set(fact, recording=[]),
+            f.RecordingSaved: lambda fact: self._recording_over(fact, Path(fact.file).stem),
+            f.RecordingFailed: lambda fact: self._recording_over(fact, fact.name),
             f.InteractionEnded: self._ended,
             f.WrapUpSaved: lambda fact: self.close(fact.interaction, fact.agent),
             f.LegAdopted: self._adopted,
@@ -156,7 +165,7 @@ class Book:
 
     def _drop_if_over(self, interaction: Interaction) -> None:
         over = interaction.state == WRAPPING and not interaction.agent
-        if over and not interaction.recording and not interaction.former:
+        if over and not interaction.recordings and not interaction.former:
             self._drop(interaction)
 
     def snapshot(self) -> list[dict[str, Any]]:
@@ -164,7 +173,7 @@ class Book:
             {
                 **dict(zip(_NAMES, _VALUES(interaction), strict=True)),
                 "path": list(interaction.path),
-                "recording": list(interaction.recording),
+                "recordings": {name: list(files) for name, files in interaction.recordings.items()},
                 "guests": [asdict(guest) for guest in interaction.guests.values()],
                 "modes": dict(interaction.modes),
                 "former": list(interaction.former),
@@ -201,6 +210,22 @@ class Book:
             return
         for name, value in changes.items():
             setattr(interaction, name, value)
+        self._drop_if_over(interaction)
+
+    def _recording_started(self, fact: f.RecordingStarted) -> None:
+        interaction = self.interactions.get(fact.interaction)
+        if interaction is not None:
+            interaction.recordings[recording_name(fact.caller_file)] = [
+                file for file in (fact.caller_file, fact.agent_file) if file
+            ]
+            interaction.recording_paused = False
+
+    def _recording_over(self, fact: Any, name: str) -> None:
+        """Older facts name none: then it was the newest."""
+        interaction = self.interactions.get(fact.interaction)
+        if interaction is None:
+            return
+        interaction.recordings.pop(name or next(reversed(interaction.recordings), ""), None)
         self._drop_if_over(interaction)
 
     def _started(self, fact: f.InteractionStarted) -> None:

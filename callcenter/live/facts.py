@@ -168,6 +168,7 @@ class ActionTaken:
     subject: str
     detail: str
     occurred_at_ms: int
+    org_id: int = ROOT_ORG
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +184,8 @@ class RecordingStarted:
     caller_file: str
     agent_file: str
     occurred_at_ms: int
+    kind: str = "call"
+    """call, voicemail"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,15 +204,50 @@ class RecordingResumed:
 
 @dataclass(frozen=True, slots=True)
 class RecordingSaved:
+    """Sealed and on the disk. `sha256` and `size` are of the file as it lies there."""
+
     interaction: str
     file: str
     duration_ms: int
+    sha256: str = ""
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingFailed:
+    """`name` of the one that failed or could not begin; older facts name none."""
+
     interaction: str
     reason: str
+    name: str = ""
+    occurred_at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingDeleted:
+    """why: retention, or disk (its time was over and room was needed)."""
+
+    interaction: str
+    name: str
+    why: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingsHeld:
+    """Legal hold: nothing of this interaction is deleted until it is lifted."""
+
+    interaction: str
+    by: str
+    note_ref: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingsFreed:
+    interaction: str
+    by: str
+    occurred_at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +342,9 @@ LIVE_KINDS = (
     RecordingResumed,
     RecordingSaved,
     RecordingFailed,
+    RecordingDeleted,
+    RecordingsHeld,
+    RecordingsFreed,
     InteractionEnded,
     LegClosed,
     WrapUpSaved,

@@ -5,7 +5,7 @@ withdrawn is parted from the caller again; the records hold one ending."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -69,6 +69,8 @@ class Offers:
         self._host, self._voice, self._seats, self._ids, self._rules = host, voice, seats, ids, rules
         self._address, self._domain = address, rules.domain
         self._host_part = host_of(address)
+        self.room_to_record: Callable[[], bool] = lambda: True
+        """False while the disk is too full"""
         host.listeners.append(self._heard)
 
     def seat(self, agent: str) -> Seat | None:
@@ -106,6 +108,9 @@ class Offers:
     ) -> None:
         """The worker joined caller and agent; `recording`: the fact that a recording began with it."""
         facts = self.answered(interaction, at_ms) if interaction.agent_leg == leg else []
+        if facts and self._rules.record and not recording and not self.room_to_record():
+            name = f"{interaction.id}-{at_ms}"
+            facts.append(f.RecordingFailed(interaction.id, "disk_full", name, at_ms))
         if facts or recording:
             self._host.submit(*facts, *recording)
         if not (interaction.state == TALKING and interaction.agent_leg == leg):
@@ -227,7 +232,8 @@ class Offers:
         return headers
 
     def recording(self, interaction: Interaction) -> dict[str, Any] | None:
-        if not self._rules.record:
+        """The plan of a recording that begins now; None where none shall."""
+        if not self._rules.record or not self.room_to_record():
             return None
         name = f"{interaction.id}-{self._host.clock.now_ms()}"
         return {"interaction": interaction.id, "folder": self._rules.recordings, "name": name}

@@ -1,4 +1,5 @@
-"""Two sides of a recording become one stereo file, in a helper process: caller left, agent right."""
+"""Recorded sides become one sealed file, in a helper process: caller left, agent right, under the key of the person
+who called."""
 
 from __future__ import annotations
 
@@ -6,20 +7,22 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from callcenter.kernel import logging
-from callcenter.live.book import WRAPPING
+from callcenter.live.book import WRAPPING, Interaction, recording_name
 from callcenter.live.facts import RecordingFailed, RecordingSaved
 from callcenter.live.host import AnyFact, Host
 
 log = logging.get("recordings")
-_MERGE_TIMEOUT_S = 300.0
+SUFFIX = ".sealed"
+_SEAL_TIMEOUT_S = 300.0
 _LAST_MOMENT_S = 0.6
 _GATHER_S, _MOST_JOBS = 0.25, 100
+_FULL_RETRY_S = 30.0
 _MAX_LINE = 1024 * 1024
 Answer = dict[str, Any]
 
@@ -27,31 +30,32 @@ Answer = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class Job:
     interaction: str
-    caller_file: Path
-    agent_file: Path
+    sides: tuple[Path, ...]
+    """the caller's, then the agent's where there is one"""
 
     @property
-    def paths(self) -> tuple[Path, Path, Path]:
-        """Both sides, and the stereo file to make of them."""
-        name = self.caller_file.name.replace("-caller.wav", ".wav")
-        return self.caller_file, self.agent_file, self.caller_file.with_name(name)
+    def name(self) -> str:
+        return recording_name(str(self.sides[0]))
+
+    @property
+    def target(self) -> Path:
+        return self.sides[0].with_name(self.name + SUFFIX)
 
 
-class MergeHelper:
-    """One helper process for all merges: started with the first, started anew when it died, gone with
-    its input."""
+class SealHelper:
+    """One helper process for all: started with the first job, started anew when it died, gone with its input."""
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
 
-    async def merge(self, jobs: Sequence[Job]) -> list[Answer]:
-        """Of each job the milliseconds of its stereo file (`ms`) or what went wrong (`error`). Raises
-        OSError where the helper died, TimeoutError where it took too long."""
-        asked = json.dumps([[str(path) for path in job.paths] for job in jobs])
+    async def work(self, jobs: Sequence[dict[str, Any]]) -> list[Answer]:
+        """Of each job length, digest and size of its sealed file, or what went wrong (`error`). Raises OSError where
+        the helper died, TimeoutError where it took too long."""
+        asked = json.dumps(jobs)
         async with self._turn:
             try:
-                return await asyncio.wait_for(self._ask(asked), _MERGE_TIMEOUT_S)
+                return await asyncio.wait_for(self._ask(asked), _SEAL_TIMEOUT_S)
             except (OSError, TimeoutError, asyncio.CancelledError):
                 await self.close()
                 raise
@@ -83,30 +87,36 @@ class MergeHelper:
         return answers
 
 
-class RecordingMerger:
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._helper = MergeHelper()
-        self._jobs: dict[Path, Job] = {}
-        """not merged yet, by the caller's file, oldest first"""
+class RecordingSealer:
+    def __init__(self, host: Host, full_retry_s: float = _FULL_RETRY_S) -> None:
+        self._host, self._full_retry_s = host, full_retry_s
+        self._helper = SealHelper()
+        self._jobs: dict[str, Job] = {}
+        """not sealed yet, by name, oldest first"""
         self._task: asyncio.Task[None] | None = None
+        self.full: Callable[[], None] = lambda: None
+        """called where a file found no room"""
         self.failed = 0
 
+    @property
+    def waiting(self) -> int:
+        return len(self._jobs)
+
     def stopped(self, interaction: str, caller_file: str, agent_file: str) -> None:
-        """Both files are complete (or their writer died): merge them, together with others of this moment."""
-        job = Job(interaction, Path(caller_file), Path(agent_file))
-        self._jobs.setdefault(job.caller_file, job)
+        """The files are complete (or their writer died): seal them, together with others of this moment."""
+        job = Job(interaction, tuple(Path(side) for side in (caller_file, agent_file) if side))
+        self._jobs.setdefault(job.name, job)
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._work())
 
     def pick_up(self, workers_alive: bool) -> None:
-        """After a start: recordings of interactions that ended while nobody could merge them."""
+        """After a start: recordings that ended while nobody could seal them."""
         for interaction in list(self._host.book.interactions.values()):
-            if len(interaction.recording) == 2 and (interaction.state == WRAPPING or not workers_alive):
-                self.stopped(interaction.id, interaction.recording[0], interaction.recording[1])
+            for files in _left_over(interaction, workers_alive):
+                self.stopped(interaction.id, files[0], files[1] if len(files) > 1 else "")
 
     async def close(self) -> None:
-        """Merges under way get a moment; what is not merged then is picked up by the next core."""
+        """Work under way gets a moment; what is not sealed then is picked up by the next core."""
         if self._task is not None:
             await asyncio.wait([self._task], timeout=_LAST_MOMENT_S)
             self._task.cancel()
@@ -116,31 +126,65 @@ class RecordingMerger:
         await asyncio.sleep(_GATHER_S)
         while self._jobs:
             jobs = list(self._jobs.values())[:_MOST_JOBS]
-            await self._merge(jobs)
-            for job in jobs:
-                self._jobs.pop(job.caller_file, None)
+            done = await self._seal(jobs)
+            for job in done:
+                self._jobs.pop(job.name, None)
+            if len(done) < len(jobs):
+                self.full()
+                await asyncio.sleep(self._full_retry_s)
 
-    async def _merge(self, jobs: list[Job]) -> None:
+    async def _seal(self, jobs: list[Job]) -> list[Job]:
+        """Answers those that are settled; the others found no room and stay."""
         try:
-            answers = await self._helper.merge(jobs)
+            answers = await self._helper.work([self._asked(job) for job in jobs])
         except (OSError, TimeoutError) as error:
             if len(jobs) > 1:
-                for job in jobs:  # one of them kills the helper; the others are not to suffer
-                    await self._merge([job])
-                return
+                # one of them kills the helper; the others are not to suffer
+                return [job for one in jobs for job in await self._seal([one])]
             answers = [{"error": type(error).__name__}]
         facts: list[AnyFact] = []
-        merged: list[Path] = []
+        done: list[Job] = []
+        sealed: list[Path] = []
         for job, answer in zip(jobs, answers, strict=True):
-            caller_file, agent_file, target = job.paths
+            if answer.get("full"):
+                continue
+            done.append(job)
             if "error" in answer:
                 self.failed += 1
                 log.error("recording_failed", interaction=job.interaction, reason=answer["error"])
-                facts.append(RecordingFailed(job.interaction, answer["error"].partition(":")[0]))
+                at_ms = self._host.clock.now_ms()
+                facts.append(
+                    RecordingFailed(job.interaction, answer["error"].partition(":")[0], job.name, at_ms)
+                )
             else:
-                facts.append(RecordingSaved(job.interaction, str(target), int(answer["ms"])))
-                merged += [caller_file, agent_file]
-        self._host.submit(*facts, after_commit=lambda: _remove(*merged))
+                facts.append(
+                    RecordingSaved(
+                        job.interaction, str(job.target), int(answer["ms"]), answer["sha256"], answer["size"]
+                    )
+                )
+                sealed += job.sides
+        if facts:
+            self._host.submit(*facts, after_commit=lambda: _remove(*sealed))
+        return done
+
+    def _asked(self, job: Job) -> dict[str, Any]:
+        private = self._host.private
+        live = self._host.book.interactions.get(job.interaction)
+        party = private.get(live.party_ref) if live is not None else ""
+        key, name = private.sealing_key(private.person_of(party or job.interaction))
+        return {
+            "sides": [str(side) for side in job.sides],
+            "target": str(job.target),
+            "key": key.hex(),
+            "person": name.person,
+            "mark": name.mark,
+        }
+
+
+def _left_over(interaction: Interaction, workers_alive: bool) -> list[list[str]]:
+    """Of a call that goes on, the newest is still being written."""
+    files = [list(sides) for sides in interaction.recordings.values()]
+    return files if interaction.state == WRAPPING or not workers_alive else files[:-1]
 
 
 def _remove(*files: Path) -> None:

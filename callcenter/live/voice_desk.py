@@ -243,7 +243,9 @@ class VoiceDesk:
         if fact["op"] == "room" and interaction is not None and self.control is not None:
             self.control.not_done(interaction)
         if fact["op"] == "record" and interaction is not None:
-            self._host.submit(f.RecordingFailed(interaction.id, fact["reason"]))
+            at_ms = self._when(fact)
+            name = f"{interaction.id}-{at_ms}"
+            self._host.submit(f.RecordingFailed(interaction.id, fact["reason"], name, at_ms))
 
     # --- what flows hand over --------------------------------------------------------------------
 

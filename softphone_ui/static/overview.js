@@ -4,6 +4,8 @@ const watches = settings.role === "supervisor";
 
 /** What a supervisor sees: queues, calls, agents; and, where the role permits, what can be done about them. */
 export function renderOverview(state, act, now) {
+  byId("alarms").replaceChildren(...state.alarms.map((alarm) =>
+    make("p", { class: "alarm-bar" }, `${say(`alarm_${alarm.name}`)} ${alarm.detail}`)));
   byId("queue-rows").replaceChildren(...state.queues.map((queue) =>
     make("tr", {}, make("td", {}, queue.title), make("td", { class: "number" }, String(queue.waiting)),
       make("td", { class: "number clock" }, queue.waiting ? duration(queue.longest_ms) : "–"))));

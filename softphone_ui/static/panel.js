@@ -5,7 +5,7 @@ import { renderOverview } from "./overview.js";
 import { BrowserPhone } from "./phone.js";
 
 const isAgent = settings.role === "agent";
-let state = { agent: null, queues: [], agents: [], calls: [], parked: [], contacts: [] };
+let state = { agent: null, queues: [], agents: [], calls: [], parked: [], contacts: [], alarms: [] };
 let skew = 0;
 let wrapping = ""; // the interaction that the wrap-up form is about
 let offered = ""; // the offer that is shown

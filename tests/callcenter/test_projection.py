@@ -19,7 +19,13 @@ from callcenter.journal import store
 from callcenter.journal.writer import Entry
 from callcenter.live import facts as f
 from callcenter.live.facts import CODEC
-from callcenter.projection import INTERACTION_COLUMNS, SEGMENT_COLUMNS, Projection
+from callcenter.projection import (
+    AUDIT_COLUMNS,
+    INTERACTION_COLUMNS,
+    RECORDING_COLUMNS,
+    SEGMENT_COLUMNS,
+    Projection,
+)
 from routing import facts as rf
 from tests.callcenter.centre import Centre
 
@@ -59,12 +65,12 @@ ANSWERED: list[Activation] = [
     (29, [f.OfferEnded("i1-1", "o1-1", "ann", "no_answer", T0 + 29_000)], []),
     (29, [f.AgentDialled("i1-1", "c1-1", "o2-1", "bob", "l3", T0 + 29_000)], []),
     (33, [rf.OfferAnswered("o2-1", T0 + 33_000), f.InteractionAnswered("i1-1", "c1-1", "o2-1", "bob", "l3", T0 + 33_000)], []),
-    (33, [f.RecordingStarted("i1-1", "a", "b", T0 + 33_000)], []),
+    (33, [f.RecordingStarted("i1-1", "rec/i1-1-9-caller.wav", "rec/i1-1-9-agent.wav", T0 + 33_000)], []),
     (90, [f.LegClosed("i1-1", "l1", "caller", 200, "normal", "remote", T0 + 90_000, "PCMA", 100, 1, 99, 2, 30, 40)], []),
     (90, [f.InteractionEnded("i1-1", "answered", "normal", "caller", T0 + 90_000, "service", T0 + 8_000),
           rf.ContactEnded("c1-1", T0 + 90_000)], [moved_on("bob", "wrap_up")]),
     (91, [f.LegClosed("i1-1", "l3", "agent", 200, "peer_gone", "local", T0 + 91_000, "PCMU", 90, 0, 90, 0, 5, 6)], []),
-    (95, [f.RecordingSaved("i1-1", "rec/i1-1.wav", 57_000)], []),
+    (95, [f.RecordingSaved("i1-1", "rec/i1-1-9.sealed", 57_000, "abc", 99)], []),
     (110, [f.WrapUpSaved("i1-1", "bob", "enquiry_answered", "i1-1.note", T0 + 110_000), rf.WrapUpEnded("bob", T0 + 110_000)],
      [moved_on("bob")]),
 ]  # fmt: skip
@@ -106,6 +112,13 @@ def folded(*days: list[Activation]) -> tuple[dict[str, Row], list[tuple[Any, ...
     return rows, segments
 
 
+def recordings(*days: list[Activation]) -> list[Row]:
+    projection = Projection(lambda _interaction: None)
+    for entry in Log(*days).entries:
+        projection.apply(entry.seq, entry.now_ms, entry.facts, entry.commands)
+    return [dict(one) for record in projection.records.values() for one in record.recordings]
+
+
 def _s(moment_ms: int | None) -> float | None:
     return None if moment_ms is None else (moment_ms - T0) / 1000
 
@@ -118,12 +131,14 @@ def tables(engine: Engine) -> list[tuple[Any, ...]]:
                 text(f"SELECT {', '.join(INTERACTION_COLUMNS)} FROM interactions ORDER BY id")
             )
         ]
-        return rows + [
-            tuple(row)
-            for row in connection.execute(
-                text(f"SELECT {', '.join(SEGMENT_COLUMNS)} FROM segments ORDER BY interaction_id, n")
-            )
-        ]
+        for table, columns, order in (
+            ("segments", SEGMENT_COLUMNS, "interaction_id, n"),
+            ("recordings", RECORDING_COLUMNS, "id"),
+            ("audit", AUDIT_COLUMNS, "seq, n"),
+        ):
+            query = text(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {order}")
+            rows += [tuple(row) for row in connection.execute(query)]
+        return rows
 
 
 # --- the golden day ------------------------------------------------------------------------------------
@@ -138,8 +153,8 @@ def test_an_answered_call_in_rows() -> None:
         "customer_id": 7, "flow": "hotline", "path": "notice,language,english,main", "language": "en", "queue": "service",
         "agent": "bob", "arrived_at_ms": T0, "queued_at_ms": T0 + 8_000, "answered_at_ms": T0 + 33_000,
         "ended_at_ms": T0 + 90_000, "outcome": "answered", "cause": "normal", "ended_by": "caller",
-        "recording": "rec/i1-1.wav", "recording_ms": 57_000, "wrap_up_code": "enquiry_answered", "note_ref": "i1-1.note",
-        "recording_marks": "", "last_seq": 15,
+        "wrap_up_code": "enquiry_answered", "note_ref": "i1-1.note",
+        "last_seq": 15,
     }  # fmt: skip
     assert quality["caller"] == {
         "codec": "PCMA", "rx": 100, "rx_lost": 1, "tx": 99, "tx_lost": 2, "jitter_us": 30, "rtt_us": 40,
@@ -474,6 +489,60 @@ def test_open_calls_are_found_again_after_the_follower_forgot_what_is_over(
         follower.wait(len(log.entries))
     follower.close()
     assert tables(engine) == rebuilt(clean, log)
+
+
+def test_every_part_of_a_call_keeps_its_recording() -> None:
+    second = [
+        (100, [f.RecordingStarted("i1-1", "rec/i1-1-11-caller.wav", "rec/i1-1-11-agent.wav", T0 + 100_000)], []),
+        (101, [f.RecordingPaused("i1-1", T0 + 101_000)], []),
+        (102, [f.RecordingResumed("i1-1", T0 + 102_000)], []),
+        (103, [f.RecordingFailed("i1-1", "OSError", "i1-1-11", T0 + 103_000)], []),
+        (104, [f.RecordingsHeld("i1-1", "8001", "note", T0 + 104_000)], []),
+        (105, [f.RecordingDeleted("i1-1", "i1-1-9", "retention", T0 + 105_000)], []),
+        (106, [f.RecordingsFreed("i1-1", "8001", T0 + 106_000)], []),
+    ]  # fmt: skip
+    first, other = recordings(ANSWERED, second)
+    assert (first["id"], first["state"], first["reason"], first["deleted_at_ms"]) == (
+        "i1-1-9", "deleted", "retention", T0 + 105_000,
+    )  # fmt: skip
+    assert (first["file"], first["duration_ms"], first["sha256"], first["size"]) == (
+        "rec/i1-1-9.sealed",
+        57_000,
+        "abc",
+        99,
+    )
+    assert (other["id"], other["state"], other["reason"]) == ("i1-1-11", "failed", "OSError")
+    assert json.loads(other["marks"]) == [["paused", T0 + 101_000], ["resumed", T0 + 102_000]]
+    held = recordings(ANSWERED, second[:5])
+    assert [(one["held"], one["note_ref"]) for one in held] == [(1, "note"), (1, "note")]
+    assert [(one["held"], one["note_ref"]) for one in (first, other)] == [(0, ""), (0, "")]
+
+
+def test_one_that_could_not_begin_has_a_row_that_says_so() -> None:
+    full = f.RecordingFailed("i1-1", "disk_full", "i1-1-34", T0 + 34_000)
+    *_, failed = recordings([*ANSWERED[:10], (34, [full], [])])
+    assert (failed["id"], failed["state"], failed["reason"]) == ("i1-1-34", "failed", "disk_full")
+    assert failed["started_at_ms"] == T0 + 34_000
+
+
+def test_recordings_of_older_journals_are_read() -> None:
+    """Before files were sealed a fact said neither digest nor size, and the stereo file lay in clear."""
+    older = {"k": "RecordingSaved", "interaction": "i1-1", "file": "rec/i1-1-9.wav", "duration_ms": 57_000}
+    projection = Projection(lambda _interaction: None)
+    for entry in Log(ANSWERED[:13]).entries:
+        projection.apply(entry.seq, entry.now_ms, entry.facts, entry.commands)
+    projection.apply(99, T0, [older], [])
+    (one,) = projection.records["i1-1"].recordings
+    assert (one["id"], one["state"], one["file"], one["sha256"]) == ("i1-1-9", "saved", "rec/i1-1-9.wav", "")
+
+
+def test_the_audit_keeps_every_action() -> None:
+    projection = Projection(lambda _interaction: None)
+    acted = [plain(f.ActionTaken("8001", action, "i1-1", "ann", T0)) for action in ("listen", "barge")]
+    projection.apply(7, T0, acted, [])
+    assert [(one["seq"], one["n"], one["actor"], one["action"]) for one in projection.actions] == [
+        (7, 0, "8001", "listen"), (7, 1, "8001", "barge"),
+    ]  # fmt: skip
 
 
 FACTS = st.one_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import io
 import wave
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from callcenter.live.recordings import RecordingMerger
+from callcenter.kernel.sealed_file import SealedFile, digest_of
+from callcenter.live.recordings import RecordingSealer
 from tests.callcenter.centre import Centre
 
 
@@ -33,7 +35,7 @@ class Desk:
         self.centre = Centre()
         self.centre.ready("ann")
         self.interaction = self.centre.talk()
-        self.merger = RecordingMerger(self.centre.host)
+        self.sealer = RecordingSealer(self.centre.host)
 
     def record(self, name: str, caller: int = 8000, agent: int = 4000) -> tuple[str, str]:
         return side(self.folder / f"{name}-caller.wav", caller), side(
@@ -57,7 +59,7 @@ def run(scene: Callable[[], Awaitable[None]], desk: Desk) -> None:
         try:
             await scene()
         finally:
-            await desk.merger.close()
+            await desk.sealer.close()
 
     asyncio.run(all_of_it())
 
@@ -66,9 +68,9 @@ def test_both_sides_are_merged_and_only_then_removed(desk: Desk) -> None:
     async def scene() -> None:
         caller, agent = desk.record("i1-1-5")
         desk.centre.journal.stuck = True
-        desk.merger.stopped(desk.interaction.id, caller, agent)
+        desk.sealer.stopped(desk.interaction.id, caller, agent)
         async with asyncio.timeout(20):
-            while not (desk.folder / "i1-1-5.wav").exists() or desk.merger._jobs:
+            while not (desk.folder / "i1-1-5.sealed").exists() or desk.sealer.waiting:
                 await asyncio.sleep(0.005)
         assert Path(caller).exists(), "the fact is not committed yet"
         desk.centre.journal.flush()
@@ -79,16 +81,25 @@ def test_both_sides_are_merged_and_only_then_removed(desk: Desk) -> None:
     run(scene, desk)
     (saved,) = desk.centre.journalled("RecordingSaved")
     assert (saved["interaction"], saved["duration_ms"]) == (desk.interaction.id, 1000)
-    assert saved["file"] == str(desk.folder / "i1-1-5.wav")
-    with wave.open(saved["file"]) as file:
-        assert file.getnchannels() == 2
+    path = Path(saved["file"])
+    assert path == desk.folder / "i1-1-5.sealed"
+    assert (saved["size"], saved["sha256"]) == (path.stat().st_size, digest_of(path))
+    assert {one.name for one in desk.folder.iterdir()} == {"i1-1-5.sealed"}
+    assert b"WAVE" not in path.read_bytes()
+    file, private = SealedFile(path), desk.centre.private
+    key = private.opening_key(file.key_name)
+    assert key is not None
+    assert file.key_name.person == private.person_of(private.get(desk.interaction.party_ref))
+    with wave.open(io.BytesIO(file.read(key))) as sound:
+        assert (sound.getnchannels(), sound.getnframes()) == (2, 8000)
+    assert file.about(key)["ms"] == 1000
 
 
 def test_a_recording_is_merged_once_however_often_it_is_told(desk: Desk) -> None:
     async def scene() -> None:
         files = desk.record("i1-1-5")
         for _ in range(3):
-            desk.merger.stopped(desk.interaction.id, *files)
+            desk.sealer.stopped(desk.interaction.id, *files)
         await desk.until("RecordingSaved")
         desk.centre.settle()
 
@@ -100,7 +111,7 @@ def test_a_recording_is_merged_once_however_often_it_is_told(desk: Desk) -> None
 def test_several_at_once(desk: Desk) -> None:
     async def scene() -> None:
         for n in range(6):
-            desk.merger.stopped(f"i9-{n}", *desk.record(f"i9-{n}"))
+            desk.sealer.stopped(f"i9-{n}", *desk.record(f"i9-{n}"))
         await desk.until("RecordingSaved", 6)
 
     run(scene, desk)
@@ -112,25 +123,25 @@ def test_several_at_once(desk: Desk) -> None:
 def test_what_cannot_be_merged_is_said_and_its_files_stay(desk: Desk) -> None:
     async def scene() -> None:
         caller, _ = desk.record("i1-1-5")
-        desk.merger.stopped(desk.interaction.id, caller, str(desk.folder / "none-agent.wav"))
+        desk.sealer.stopped(desk.interaction.id, caller, str(desk.folder / "none-agent.wav"))
         await desk.until("RecordingFailed")
         assert Path(caller).exists()
-        desk.merger.stopped("i9-1", *desk.record("i9-1"))
+        desk.sealer.stopped("i9-1", *desk.record("i9-1"))
         await desk.until("RecordingSaved")
 
     run(scene, desk)
-    assert desk.merger.failed == 1
+    assert desk.sealer.failed == 1
 
 
 def test_a_helper_that_is_killed_is_started_anew(desk: Desk) -> None:
     async def scene() -> None:
-        desk.merger.stopped("i9-1", *desk.record("i9-1"))
+        desk.sealer.stopped("i9-1", *desk.record("i9-1"))
         await desk.until("RecordingSaved")
-        process = desk.merger._helper._process
+        process = desk.sealer._helper._process
         assert process is not None
         process.kill()
         await process.wait()
-        desk.merger.stopped("i9-2", *desk.record("i9-2"))
+        desk.sealer.stopped("i9-2", *desk.record("i9-2"))
         await desk.until("RecordingSaved", 2)
 
     run(scene, desk)
@@ -139,11 +150,11 @@ def test_a_helper_that_is_killed_is_started_anew(desk: Desk) -> None:
 def test_after_a_start_what_is_left_over_is_picked_up(desk: Desk) -> None:
     async def scene() -> None:
         caller, agent = desk.record("i1-1-5")
-        desk.interaction.recording = [caller, agent]
-        desk.merger.pick_up(True)
-        assert desk.merger._jobs == {}, "it is still being recorded"
+        desk.interaction.recordings = {"i1-1-5": [caller, agent]}
+        desk.sealer.pick_up(True)
+        assert desk.sealer.waiting == 0, "it is still being recorded"
         desk.interaction.state = "wrapping"
-        desk.merger.pick_up(True)
+        desk.sealer.pick_up(True)
         await desk.until("RecordingSaved")
 
     run(scene, desk)
@@ -152,8 +163,8 @@ def test_after_a_start_what_is_left_over_is_picked_up(desk: Desk) -> None:
 
 def test_without_workers_everything_is_left_over(desk: Desk) -> None:
     async def scene() -> None:
-        desk.interaction.recording = list(desk.record("i1-1-5"))
-        desk.merger.pick_up(False)
+        desk.interaction.recordings = {"i1-1-5": list(desk.record("i1-1-5"))}
+        desk.sealer.pick_up(False)
         await desk.until("RecordingSaved")
 
     run(scene, desk)
@@ -162,10 +173,10 @@ def test_without_workers_everything_is_left_over(desk: Desk) -> None:
 def test_closing_in_the_middle_leaves_the_rest_for_the_next_core(desk: Desk) -> None:
     async def scene() -> None:
         caller, agent = desk.record("i1-1-5")
-        desk.merger.stopped(desk.interaction.id, caller, agent)
+        desk.sealer.stopped(desk.interaction.id, caller, agent)
         await asyncio.sleep(0)
-        await desk.merger.close()
-        assert Path(caller).exists() or (desk.folder / "i1-1-5.wav").exists()
+        await desk.sealer.close()
+        assert Path(caller).exists() or (desk.folder / "i1-1-5.sealed").exists()
         assert desk.centre.journalled("RecordingFailed") == []
 
     run(scene, desk)

@@ -273,8 +273,8 @@ class Day(RuleBasedStateMachine):
         centre.settle()
         centre.wait(70)
         for interaction in list(centre.host.book.interactions.values()):
-            if interaction.recording:
-                centre.host.submit(RecordingSaved(interaction.id, "file.wav", 1))
+            for name in list(interaction.recordings):
+                centre.host.submit(RecordingSaved(interaction.id, f"rec/{name}.sealed", 1))
         book = centre.host.book
         assert centre.worker.legs == {}
         assert (book.interactions, book.by_leg, book.by_contact, book.by_offer) == ({}, {}, {}, {})

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import array
+import errno
 import json
 import struct
 import subprocess
 import sys
 import wave
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from callcenter.kernel.sealed_file import KeyName, SealedFile, digest_of
 from channels.voice.merge import answer, answers
-from channels.voice.wav import HEADER_BYTES, duration_ms, merge, repair
+from channels.voice.wav import HEADER_BYTES, duration_ms, merge, outline, repair
 
 
 def write(path: Path, samples: list[int], rate: int = 8000, channels: int = 1, width: int = 2) -> Path:
@@ -193,36 +196,93 @@ def test_an_older_target_stays_until_the_new_one_is_whole(tmp_path: Path) -> Non
 # --- the helper process ------------------------------------------------------------------------------
 
 
+KEY = bytes(range(32))
+
+
+def job_of(folder: Path, name: str, sides: list[Path]) -> dict[str, Any]:
+    return {
+        "sides": [str(side) for side in sides], "target": str(folder / f"{name}.sealed"), "key": KEY.hex(),
+        "person": "p1", "mark": "m1",
+    }  # fmt: skip
+
+
+def unsealed(folder: Path, name: str) -> Path:
+    plain = folder / f"{name}-opened.wav"
+    plain.write_bytes(SealedFile(folder / f"{name}.sealed").read(KEY))
+    return plain
+
+
 def test_a_job_a_line_an_answer_a_line(tmp_path: Path) -> None:
     a, b = write(tmp_path / "a.wav", [1] * 800), write(tmp_path / "b.wav", [2] * 1600)
-    job = [str(a), str(b), str(tmp_path / "both.wav")]
-    missing = [str(tmp_path / "none.wav"), str(b), str(tmp_path / "none.wav")]
-    found = answers(json.dumps([missing, job]))
-    assert (found[1], "error" in found[0]) == ({"ms": 200}, True)
-    assert duration_ms(tmp_path / "both.wav") == 200
+    missing = job_of(tmp_path, "none", [tmp_path / "none.wav", b])
+    found = answers(json.dumps([missing, job_of(tmp_path, "both", [a, b])]))
+    assert "FileNotFoundError" in found[0]["error"]
+    assert found[0]["full"] is False
+    assert found[1] == {
+        "ms": 200, "size": (tmp_path / "both.sealed").stat().st_size, "sha256": digest_of(tmp_path / "both.sealed"),
+    }  # fmt: skip
+    assert read(unsealed(tmp_path, "both")) == ([1] * 800 + [0] * 800, [2] * 1600)
+    assert not (tmp_path / "both.wav").exists(), "nothing stays in clear"
+    assert SealedFile(tmp_path / "both.sealed").key_name == KeyName("p1", "m1")
+
+
+def test_a_message_has_one_side_and_stays_mono(tmp_path: Path) -> None:
+    a = unfinished(tmp_path / "a.wav", [100] * 800)
+    assert answer(job_of(tmp_path, "message", [a]))["ms"] == 100
+    with wave.open(str(unsealed(tmp_path, "message"))) as file:
+        assert (file.getnchannels(), file.getnframes()) == (1, 800)
+
+
+def test_an_outline_shows_where_it_is_loud(tmp_path: Path) -> None:
+    stereo = tmp_path / "s.wav"
+    left, right = [0] * 400 + [16_384] * 400, [-32_768] * 80 + [0] * 720
+    merge(write(tmp_path / "l.wav", left), write(tmp_path / "r.wav", right), stereo)
+    assert outline(stereo, 10) == [[0] * 5 + [50] * 5, [100] + [0] * 9]
+    assert outline(write(tmp_path / "e.wav", []), 10) == [[]]
+    assert [len(one) for one in outline(write(tmp_path / "x.wav", [1, 2, 3]), 10)] == [3]
+
+
+def test_a_full_disk_is_told_apart(tmp_path: Path) -> None:
+    a = write(tmp_path / "a.wav", [1] * 8000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("channels.voice.merge.seal_file", _no_space)
+        assert answer(job_of(tmp_path, "x", [a]))["full"] is True
+    assert not (tmp_path / "x.wav").exists()
+
+
+def _no_space(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.parametrize(
-    "line", ["", "\n", "no json", "[]", '["a", "b"]', "5", "null", '{"a": 1}', "[1, 2, 3]", '["", "", ""]']
+    "line",
+    [
+        "",
+        "\n",
+        "no json",
+        "[]",
+        '["a", "b"]',
+        "5",
+        "null",
+        '{"a": 1}',
+        "[1, 2, 3]",
+        '["", "", ""]',
+        '[{"sides": []}]',
+    ],
 )
 def test_a_job_that_is_none_is_answered_with_an_error(line: str) -> None:
     assert all(one["error"] for one in answers(line))
     assert all(one["error"] for one in answers(f"[{line or 0}]"))
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    error = answer([str(tmp_path / "a.wav"), str(tmp_path / "b.wav"), str(tmp_path / "both.wav")])["error"]
-    assert "FileNotFoundError" in str(error)
-
-
 def test_the_helper_ends_with_its_input(tmp_path: Path) -> None:
     a, b = write(tmp_path / "a.wav", [1] * 800), write(tmp_path / "b.wav", [2] * 1600)
-    jobs = [json.dumps([[str(a), str(b), str(tmp_path / f"{n}.wav")]]) for n in range(3)]
+    jobs = [json.dumps([job_of(tmp_path, str(n), [a, b])]) for n in range(3)]
     done = subprocess.run(
         [sys.executable, "-m", "channels.voice.merge"], input="\n".join([*jobs, "nonsense"]), capture_output=True,
         text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     said = [json.loads(line) for line in done.stdout.splitlines()]
-    assert said[:3] == [[{"ms": 200}]] * 3
+    assert [one["ms"] for line in said[:3] for one in line] == [200] * 3
     assert "error" in said[3][0]

@@ -86,6 +86,7 @@ class Centre:
         prompts: Mapping[str, float] | None = None,
         trunks: Sequence[Row] = (),
         webrtc: Mapping[str, Any] | None = None,
+        sections: Mapping[str, Row] | None = None,
         sample: bool = False,
     ) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="cc-", dir="/tmp"))
@@ -107,6 +108,7 @@ class Centre:
         for prompt, seconds in (prompts or {}).items():
             write_tone(self._prompts / f"{prompt}.wav", 660, seconds)
         self._trunks, self._webrtc = trunks, dict(webrtc or {})
+        self._sections = dict(sections or {})
         self._write_config(numbers, queues, agents, library, dict(voice or {}), dict(routing or {}))
         if sample:
             self._fill()
@@ -241,9 +243,21 @@ class Centre:
 
         def saved() -> Row | None:
             row = self.ended(number, caller, within_s)
-            return row if row["recording"] else None
+            return row if any(part["state"] == "saved" for part in row["recordings"]) else None
 
         return until(saved, within_s, f"the recording of a call to {number}", 0.1)
+
+    def verify(self, *options: str) -> Row:
+        """`callcenter recordings verify --json`."""
+        found: Row = json.loads(self._command("recordings", "verify", "--json", *options, check=False))
+        return found
+
+    def sound(self, row: Row) -> Path:
+        """The newest recording of this record, in clear: `callcenter recordings export`."""
+        saved = [part for part in row["recordings"] if part["state"] == "saved"]
+        target = self.directory / f"{saved[-1]['id']}.wav"
+        self._command("recordings", "export", saved[-1]["id"], "--out", str(target))
+        return target
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of the series of /metrics that carry these labels; 0 where there is none."""
@@ -332,6 +346,7 @@ class Centre:
                 if self._webrtc
                 else {}
             ),
+            **self._sections,
             "trunks": self._trunks,
             "numbers": numbers,
             "queues": queues,

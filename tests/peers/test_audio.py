@@ -61,7 +61,7 @@ def test_each_hears_the_other_and_the_recording_has_a_side_each(centre: Centre, 
     assert_no_silence(loudness(caller.heard())[2 : began - 2], longest_s=1.5)  # music that fades
     assert_tone(seat.heard(), CALLER_HZ, TALK_S)
     assert length_s(seat.heard()) == pytest.approx(TALK_S, abs=0.6)
-    recording = Path(row["recording"])
+    recording = centre.sound(row)
     assert_tone(recording, CALLER_HZ, TALK_S, channel=0)
     assert_tone(recording, SEAT_HZ, TALK_S, channel=1)
     assert length_s(recording) == pytest.approx(TALK_S, abs=0.8)

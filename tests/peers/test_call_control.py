@@ -120,9 +120,10 @@ def test_a_paused_recording_holds_silence(scene: Scene) -> None:
     scene.caller.hang_up()
     over(scene.caller, scene.ann)
     row = scene.centre.recorded(NUMBER)
-    assert [mark for mark, _at in row["recording_marks"]] == ["paused", "resumed"]
+    assert [mark for mark, _at in row["recordings"][0]["marks"]] == ["paused", "resumed"]
+    sound = scene.centre.sound(row)
     for channel in (0, 1):
-        levels = loudness(Path(row["recording"]), channel)
+        levels = loudness(sound, channel)
         silent_s = longest_run([level < QUIET for level in levels]) * WINDOW_S
         assert 2.5 <= silent_s <= 4.5, f"{silent_s} s of silence in channel {channel}"
         assert sum(level > QUIET for level in levels) * WINDOW_S >= 2.5, "and sound around it"

@@ -237,7 +237,7 @@ def test_talk_and_its_recording_go_on(start: Start, port: int, tmp_path: Path) -
     assert length_s(phone.heard()) == pytest.approx(hung_up - answered, abs=0.6)
     assert_tone(phone.heard(), SEAT_HZ, talk_s)
     assert_tone(seat.heard(), CALLER_HZ, talk_s)
-    recording = Path(after["recording"])
+    recording = centre.sound(after)
     assert_tone(recording, CALLER_HZ, talk_s, channel=0)
     assert_tone(recording, SEAT_HZ, talk_s, channel=1)
     centre.wait_no_legs()
@@ -285,7 +285,7 @@ def test_calls_that_ended_meanwhile_are_closed_at_their_true_time(
         assert moment(row["ended_at"]) == pytest.approx(hung_up[place], abs=0.5)
         assert (row["answered_at"] is not None) == (place == "talking")
     if with_seat == "talking":
-        assert centre.recorded(DIRECT, FIRST)["recording"]
+        assert centre.recorded(DIRECT, FIRST)["recordings"]
     assert centre.waiting("service") == 0
     centre.wait_no_legs()
 
@@ -347,7 +347,7 @@ def test_a_dead_worker_cuts_its_calls_off_and_is_replaced(start: Start, port: in
         row = centre.recorded(DIRECT)
     assert (row["outcome"], row["ended_by"], row["agent"]) == ("cut_off", "worker", SEAT)
     assert moment(row["ended_at"]) == pytest.approx(killed, abs=1)
-    assert length_s(Path(row["recording"])) == pytest.approx(killed - moment(row["answered_at"]), abs=1)
+    assert length_s(centre.sound(row)) == pytest.approx(killed - moment(row["answered_at"]), abs=1)
     status = until(lambda: (found := centre.status())["workers"] and found, 10, "a new worker", 0.1)
     assert status["workers"][0]["pid"] != old
     assert status["restarts"] == {"edge": 0, "worker-0": 1, "core": 0}

@@ -141,7 +141,12 @@ def test_fifty_at_once_are_served(start_centre: Start, tmp_path: Path) -> None:
     worker = centre.status()["workers"][0]
     assert worker["free"] == worker["capacity"]
     assert worker["refused"] == 0
-    until(lambda: all(row["recording"] for row in centre.report()), 40, "all recordings", 0.2)
+    until(
+        lambda: all(row["recordings"][0]["state"] == "saved" for row in centre.report()),
+        40,
+        "all recordings",
+        0.2,
+    )
     rows = centre.report()
     assert len(rows) == AT_ONCE
     assert {row["outcome"] for row in rows} == {"answered"}

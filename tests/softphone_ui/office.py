@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import sqlite3
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +21,10 @@ from callcenter.directory.directory import Directory
 from callcenter.directory.people import UserService
 from callcenter.history import rebuild
 from callcenter.journal.writer import WriterHealth
+from callcenter.live.alarms import Alarms
 from callcenter.live.book import Interaction
 from callcenter.metrics import Metrics
+from callcenter.recordings import RecordingArchive
 from channels.voice.browser.link import BrowserPhones
 from config.settings import Settings
 from crm_core.db import session
@@ -98,6 +101,10 @@ class Office:
             speech=SimpleNamespace(missing=0),
             pool=SimpleNamespace(statuses=list),
             edge=SimpleNamespace(status={}),
+            alarms=Alarms(self.centre.clock),
+            archive=RecordingArchive(records, self.journal, MASTER),
+            recordings=SimpleNamespace(waiting=0, failed=0),
+            keeper=SimpleNamespace(deleted=0),
             browser_phones=BrowserPhones(Path("/nonexistent"), 0),
             troubles=lambda: list(self.troubles),
             until_in_history=self.until_in_history,
@@ -108,6 +115,12 @@ class Office:
 
     async def until_in_history(self) -> None:
         self.write_history()
+
+    def journal(self) -> sqlite3.Connection:
+        """A copy of the journal as it is now, for a reader of its own."""
+        copy = sqlite3.connect(":memory:")
+        self.centre.journal.connection.backup(copy)
+        return copy
 
     def write_history(self) -> None:
         rebuild(self.records, self.centre.journal.connection, lambda _done: None)

@@ -451,6 +451,9 @@ def test_the_table_of_permissions() -> None:
         "overview.read": "suadau",
         "wallboard.read": "suadau",
         "audit.read": "adau",
+        "recordings.read": "suau",
+        "recordings.download": "au",
+        "recordings.hold": "adau",
     }
     assert not any(
         may(role, action) for role in (*ROLES, "", "root") for action in ("", "calls.delete", "own")

@@ -1,0 +1,62 @@
+"""Recordings and the audit as tables of history.
+
+Revision ID: 0003
+Revises: 0002
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+_MOVED = ("recording", "recording_ms", "recording_marks")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "recordings",
+        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("interaction_id", sa.String(32), nullable=False, index=True),
+        sa.Column("org_id", sa.Integer, sa.ForeignKey("orgs.id"), nullable=False, index=True),
+        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("file", sa.Text, nullable=False),
+        sa.Column("started_at_ms", sa.BigInteger, nullable=False, index=True),
+        sa.Column("duration_ms", sa.BigInteger, nullable=False),
+        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("sha256", sa.String(64), nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("reason", sa.String(64), nullable=False),
+        sa.Column("marks", sa.Text, nullable=False),
+        sa.Column("held", sa.Integer, nullable=False),
+        sa.Column("note_ref", sa.String(64), nullable=False),
+        sa.Column("deleted_at_ms", sa.BigInteger),
+    )
+    op.create_table(
+        "audit",
+        sa.Column("seq", sa.BigInteger, primary_key=True),
+        sa.Column("n", sa.Integer, primary_key=True),
+        sa.Column("org_id", sa.Integer, sa.ForeignKey("orgs.id"), nullable=False),
+        sa.Column("at_ms", sa.BigInteger, nullable=False, index=True),
+        sa.Column("actor", sa.String(64), nullable=False),
+        sa.Column("action", sa.String(32), nullable=False),
+        sa.Column("subject", sa.String(64), nullable=False),
+        sa.Column("detail", sa.Text, nullable=False),
+    )
+    for column in _MOVED:
+        op.drop_column("interactions", column)
+    # history is a fold over the journal: the follower fills the new tables when it starts from the beginning
+    for table in ("contacts", "segments", "interactions", "projection_state"):
+        op.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
+
+
+def downgrade() -> None:
+    op.drop_table("audit")
+    op.drop_table("recordings")
+    op.add_column("interactions", sa.Column("recording", sa.Text, nullable=False, server_default=""))
+    op.add_column(
+        "interactions", sa.Column("recording_ms", sa.BigInteger, nullable=False, server_default="0")
+    )
+    op.add_column("interactions", sa.Column("recording_marks", sa.Text, nullable=False, server_default=""))

@@ -1,0 +1,37 @@
+"""Who used which power over others, when, and over what."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, Field
+
+from softphone_ui.access import ThePanel, to_read
+from softphone_ui.auth import Identity
+
+router = APIRouter(prefix="/api", tags=["audit"])
+ACTIONS = (
+    *("listen", "whisper", "barge", "take_over", "assign"),
+    *("state_ready", "state_not_ready", "state_logged_out"),
+    *("play_recording", "download_recording", "hold_recordings", "free_recordings"),
+)
+
+
+class Wanted(BaseModel):
+    since_ms: int | None = None
+    until_ms: int | None = None
+    actor: str = Field(default="", max_length=64)
+    action: str = Field(default="", max_length=32)
+    subject: str = Field(default="", max_length=64)
+
+
+@router.get("/audit")
+async def audit(
+    wanted: Annotated[Wanted, Query()],
+    _who: Annotated[Identity, Depends(to_read("audit.read"))],
+    panel: ThePanel,
+) -> list[dict[str, Any]]:
+    """Newest first, at most 200."""
+    await panel.until_in_history()
+    return await panel.queries.audit(wanted.model_dump())

@@ -1,0 +1,112 @@
+"""What pages may do with recordings: search, grants to play and download (each is in the audit), legal hold."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from callcenter.kernel.e164 import national, to_e164
+from callcenter.kernel.errors import NotAllowed
+from callcenter.live import facts as f
+from callcenter.recordings import Opened
+from crm_core.customers import CustomerService
+from crm_core.db import reads, session
+
+Plain = dict[str, Any]
+T = TypeVar("T")
+_GRANT_MS = 3_600_000
+_MOST_GRANTS = 1_000
+
+
+class Recordings:
+    """`core` is the bootstrap's core; used here for its services and queries only."""
+
+    def __init__(self, core: Any) -> None:
+        self._core, self._archive = core, core.archive
+        self._grants: dict[str, tuple[str, str, str, Opened, int]] = {}
+        """token -> (login, recording, use, file, valid until)"""
+
+    async def find(self, wanted: Plain) -> list[Plain]:
+        """Raises NotAllowed: bad_number."""
+        if wanted["party"]:
+            number = to_e164(wanted["party"], self._core.settings.voice.region)
+            if number is None:
+                raise NotAllowed("bad_number")
+            wanted["party"] = number
+        await self._core.until_in_history()
+        rows = await self._off_loop(lambda: self._find(wanted))
+        return [self._shown(row) for row in rows]
+
+    async def grant(self, login: str, recording: str, use: str) -> Plain:
+        """Raises NotAllowed as `RecordingArchive.open`."""
+        opened: Opened = await self._off_loop(lambda: self._archive.open(recording))
+        row = await self._off_loop(lambda: self._archive.get(recording))
+        now_ms = self._core.clock.now_ms()
+        self._core.host.submit(
+            f.ActionTaken(login, f"{use}_recording", row["interaction_id"], recording, now_ms)
+        )
+        live = {token: one for token, one in self._grants.items() if one[-1] > now_ms}
+        self._grants = dict(list(live.items())[-_MOST_GRANTS:])
+        token = secrets.token_urlsafe(18)
+        self._grants[token] = (login, recording, use, opened, now_ms + _GRANT_MS)
+        return {
+            "url": f"/api/recordings/{recording}/sound?grant={token}",
+            **opened.about,
+            "started_at_ms": row["started_at_ms"],
+            "marks": row["marks"],
+        }
+
+    def granted(self, login: str, recording: str, token: str) -> tuple[str, Opened]:
+        """What this token is for. Raises NotAllowed: no_grant."""
+        found = self._grants.get(token)
+        if found is None or found[:2] != (login, recording) or found[-1] <= self._core.clock.now_ms():
+            raise NotAllowed("no_grant")
+        return found[2], found[3]
+
+    async def read(self, opened: Opened, start: int, length: int) -> bytes:
+        """Raises NotAllowed: recording_damaged."""
+        try:
+            return await self._off_loop(lambda: opened.read(start, length))
+        except (OSError, ValueError) as error:
+            raise NotAllowed("recording_damaged") from error
+
+    async def hold(self, login: str, recording: str, on: bool, note: str) -> None:
+        row = await self._off_loop(lambda: self._archive.get(recording))
+        interaction, now_ms = row["interaction_id"], self._core.clock.now_ms()
+        private = self._core.private
+        if on:
+            ref = ""
+            if note.strip():
+                person = private.person_of(private.get(row["party_ref"]) or interaction)
+                ref = private.put(person, f"{interaction}.hold", note.strip())
+            fact: Any = f.RecordingsHeld(interaction, login, ref, now_ms)
+        else:
+            fact = f.RecordingsFreed(interaction, login, now_ms)
+        action = "hold_recordings" if on else "free_recordings"
+        self._core.host.submit(fact, f.ActionTaken(login, action, interaction, recording, now_ms))
+        await self._core.until_in_history()
+
+    def _find(self, wanted: Plain) -> list[Plain]:
+        name = wanted.pop("name", "")
+        if not name:
+            found: list[Plain] = self._archive.find(wanted)
+            return found
+        with session(reads(self._core.records)) as records:
+            ids = [customer.id for customer in CustomerService(records, self._core.master).by_name(name, 50)]
+        rows = [row for customer in ids for row in self._archive.find({**wanted, "customer": customer})]
+        return sorted(rows, key=lambda row: -row["started_at_ms"])
+
+    def _shown(self, row: Plain) -> Plain:
+        titles = self._core.directory.queue_titles()
+        people = self._core.directory.people
+        return {
+            **{name: value for name, value in row.items() if name != "party_ref"},
+            "party": national(self._core.private.get(row["party_ref"])),
+            "queue_title": titles.get(row["queue"], row["queue"]),
+            "agent_name": people[row["agent"]].name if row["agent"] in people else row["agent"],
+        }
+
+    async def _off_loop(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._core.executor, work)
