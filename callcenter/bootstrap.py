@@ -36,6 +36,7 @@ from callcenter.live.cut_off import CutOffs
 from callcenter.live.flow_runner import FlowRunner
 from callcenter.live.host import Host
 from callcenter.live.hours import HoursKeeper
+from callcenter.live.introduction import Introductions
 from callcenter.live.keeper import RecordingKeeper, Retention, Rule
 from callcenter.live.lookups import CrmLookups
 from callcenter.live.offers import CallRules, Offers
@@ -138,6 +139,15 @@ class Core:
             settings.paths.var / "recordings",
             settings.recordings.min_free_mb,
         )
+        self.introductions = Introductions(
+            self.directory,
+            self.speech,
+            self.records,
+            self.master,
+            self.executor,
+            prompt_file(settings, "zip"),
+        )
+        self.offers.introduce = self.introductions.introduce
         self.offers.room_to_record = lambda: self.keeper.room
         self.recordings.full = self.keeper.found_no_room
         self.desk = VoiceDesk(

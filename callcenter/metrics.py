@@ -92,7 +92,8 @@ class Metrics:
                 self._tally(fact.queue, "offered")
             elif isinstance(fact, f.InteractionAnswered):
                 interaction = book.interactions.get(fact.interaction)
-                if interaction is not None and interaction.taken_at_ms == fact.occurred_at_ms:
+                queued = interaction is not None and interaction.queued_at_ms > 0
+                if queued and interaction is not None and interaction.taken_at_ms == fact.occurred_at_ms:
                     self._answered(interaction.queue, fact.occurred_at_ms - interaction.queued_at_ms)
             elif isinstance(fact, f.InteractionEnded):
                 self.ended.labels(fact.outcome).inc()

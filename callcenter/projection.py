@@ -59,8 +59,8 @@ RECORDING, SAVED, FAILED, DELETED = "recording", "saved", "failed", "deleted"
 REFUSED, MOVED = "refused", "moved"
 """a contact that its queue did not take; one that went on to another queue before anybody answered"""
 QUEUED, RINGING, TALKING, WRAPPING, IN_FLOW = "queued", "ringing", "talking", "wrapping", "flow"
-HELD, PARKED, OUTSIDE = "held", "parked", "outside"
-_WITH_AGENT = (TALKING, HELD)
+HELD, PARKED, OUTSIDE, CALLING = "held", "parked", "outside", "calling"
+_WITH_AGENT = (TALKING, HELD, CALLING)
 _QUALITY = ("codec", "rx", "rx_lost", "tx", "tx_lost", "jitter_us", "rtt_us")
 
 
@@ -103,6 +103,7 @@ class Projection:
             "AgentDialled": self._dialled,
             "OfferEnded": self._offer_ended,
             "InteractionAnswered": self._answered,
+            "CallPlaced": self._placed,
             "AgentLost": self._agent_lost,
             "ModesChanged": self._modes_changed,
             "AgentReleased": self._released,
@@ -288,6 +289,12 @@ class Projection:
         if record.open is not None:
             self._shut(record, fact["occurred_at_ms"], "answered")
         self._open(record, TALKING, fact["occurred_at_ms"], fact["agent"])
+
+    def _placed(self, fact: Plain) -> None:
+        record = self._record(fact)
+        if record is not None:
+            record.row["agent"], record.row["queue"] = fact["agent"], fact["queue"]
+            self._open(record, CALLING, fact["occurred_at_ms"], fact["agent"])
 
     def _agent_lost(self, fact: Plain) -> None:
         record = self._record(fact)

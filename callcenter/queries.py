@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Engine, text
 
 from callcenter.journal.private import PrivateStore
-from callcenter.kernel.e164 import national
+from callcenter.kernel.e164 import national, to_e164
 from callcenter.kernel.envelope import MasterKey
 from callcenter.kernel.errors import NotAllowed
 from crm_core.customers import CustomerService
@@ -57,6 +57,48 @@ class ContactQueries:
             )
         )
         return [self._listed(row) for row in rows]
+
+    async def customers(self, text: str) -> list[Plain]:
+        """Found by name, pinyin, initials, or a telephone number whole or its last 4, 6 or 8 digits; at most 20."""
+        return await self._run(lambda: self._find_customers(text))
+
+    async def phone_of(self, customer: int, which: int) -> str:
+        """One of a customer's numbers, E.164. Raises NotAllowed: no_customer."""
+
+        def work() -> str:
+            with session(self._engine) as records:
+                service = CustomerService(records, self._master)
+                found = service.get(customer)
+                phones = service.public(found).phones if found is not None else []
+            if not 0 <= which < len(phones):
+                raise NotAllowed("no_customer")
+            return phones[which]
+
+        return await self._run(work)
+
+    async def may_call(self, number: str, customer: int) -> tuple[int, bool]:
+        """(the one customer at this number, or the given one; 0 for none, somebody there wants no calls)."""
+
+        def work() -> tuple[int, bool]:
+            with session(self._engine) as records:
+                found = CustomerService(records, self._master).by_phone(number)
+            known = customer or (found[0].id or 0 if len(found) == 1 else 0)
+            return known, any(one.do_not_call for one in found)
+
+        return await self._run(work)
+
+    def _find_customers(self, text: str) -> list[Plain]:
+        digits = "".join(c for c in text if c.isdigit())
+        with session(self._engine) as records:
+            service = CustomerService(records, self._master)
+            if digits and not any(c.isalpha() for c in text):
+                e164 = to_e164(text)
+                found = service.by_phone(e164) if e164 else []
+                if not found and len(digits) in (4, 6, 8):
+                    found = service.by_phone_ending(digits)[:20]
+            else:
+                found = service.by_name(text)
+            return [{"id": one.id, "name": one.name, "klass": one.klass} for one in found]
 
     async def audit(self, wanted: Plain) -> list[Plain]:
         """Actions newest first, at most `MOST_ACTIONS`; `wanted` names any of since_ms, until_ms, actor, action,

@@ -33,6 +33,10 @@ class VoiceCommands(Protocol):
         """host:port where this worker takes SIP from other workers; "" where it is gone."""
         ...
 
+    def roomiest(self, legs: int) -> str:
+        """The boot id of the worker with the most free legs; "" where none has this many."""
+        ...
+
     def acknowledge(self, boot: str, n: int) -> None:
         """Facts of this worker up to `n` are committed."""
         ...

@@ -283,6 +283,8 @@ class Queue(Section):
     """our number that outside telephones rung for this queue are shown"""
     sound: Literal["music", "ringback"] = "music"
     """what a caller hears while waiting"""
+    whisper: bool = False
+    """before the customer, the agent hears the queue's title and whether a VIP waits"""
 
 
 BROWSER = "browser"
@@ -299,8 +301,9 @@ class Agent(Section):
     skills: dict[Name, Level] = Field(default_factory=dict)
     ready_at_start: bool = False
     wrap_up_s: Seconds = 30
-    answer: Literal["phone", "panel"] = "phone"
-    """`phone`: the device rings at once; `panel`: it is dialled once the offer is accepted there"""
+    answer: Literal["phone", "panel", "auto"] = "phone"
+    """`phone`: the device rings at once; `panel`: it is dialled once the offer is accepted there; `auto`: it answers by
+    itself, and a tone says that a customer comes"""
     role: Literal["agent", "supervisor", "administrator", "auditor"] = "agent"
 
 

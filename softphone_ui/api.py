@@ -33,6 +33,7 @@ STATUS = {
     "too_often": 429,
     "bad_keys": 422,
     "no_recording": 404,
+    "no_customer": 404,
     "recording_deleted": 410,
     "recording_erased": 410,
     "recording_damaged": 500,

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field, model_validator
 
+from callcenter.kernel.errors import NotAllowed
 from callcenter.live.control import Target
 from softphone_ui.access import ThePanel, to_do, to_read
 from softphone_ui.auth import Identity
@@ -57,6 +58,50 @@ class Person(Whom):
 
 class Parked(BaseModel):
     parked: str = Field(max_length=40)
+
+
+class Called(BaseModel):
+    """Exactly one of agent, number, customer; `phone`: which of the customer's numbers, from 0."""
+
+    agent: str = Field(default="", max_length=64)
+    number: str = Field(default="", max_length=24)
+    customer: int = Field(default=0, ge=0)
+    phone: int = Field(default=0, ge=0, le=99)
+
+    @model_validator(mode="after")
+    def _one(self) -> Called:
+        if sum(map(bool, (self.agent, self.number, self.customer))) != 1:
+            raise ValueError("expected one of agent, number, customer")
+        return self
+
+
+@router.post("/calls", status_code=201)
+async def call_out(body: Called, who: InCall, panel: ThePanel) -> dict[str, str]:
+    """Call a colleague, a number or a customer: my device first, then theirs. 409 `you_are_busy`, `agent_busy`,
+    `agent_not_here`, `no_device`, `all_lines_busy`, `do_not_call`; 404 `no_customer`."""
+    target = Target(body.agent, body.number)
+    return {"interaction": await panel.call_out(who.login, target, body.customer, body.phone)}
+
+
+@router.get("/customers")
+async def customers(
+    text: Annotated[str, Query(min_length=1, max_length=80)],
+    _who: Annotated[Identity, Depends(to_read("customers.read"))],
+    panel: ThePanel,
+) -> list[dict[str, Any]]:
+    """By name, pinyin, initials, or telephone number (whole, or its last 4, 6 or 8 digits); at most 20."""
+    return await panel.queries.customers(text)
+
+
+@router.get("/customers/{customer}")
+async def customer(
+    customer: int, _who: Annotated[Identity, Depends(to_read("customers.read"))], panel: ThePanel
+) -> dict[str, Any]:
+    """The card; 404 `no_customer`."""
+    card = await panel.queries.card(customer)
+    if not card:
+        raise NotAllowed("no_customer")
+    return card
 
 
 @router.post("/interactions/{interaction}/hold", status_code=204)

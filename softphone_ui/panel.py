@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from callcenter.kernel import logging
-from callcenter.kernel.e164 import national
+from callcenter.kernel.e164 import national, to_e164
 from callcenter.kernel.errors import NotAllowed
-from callcenter.live.book import RINGING, SUPERVISOR, TALKING, WRAPPING, Guest, Interaction
-from callcenter.live.control import AGENT, HOLD, LINK, MUTE, NUMBER
+from callcenter.live.book import CALLING, RINGING, SUPERVISOR, TALKING, WRAPPING, Guest, Interaction
+from callcenter.live.control import AGENT, HOLD, LINK, MUTE, NUMBER, Target
 from callcenter.live.facts import AgentReleased, GuestLeft, GuestTookOver, InteractionParked
 from callcenter.live.host import AnyFact
 from callcenter.queries import ContactQueries
@@ -102,15 +102,33 @@ class Panel:
 
     def hang_up(self, agent: str, interaction: str) -> None:
         live = self._book.interactions.get(interaction)
-        if live is None or live.agent != agent or live.state != TALKING:
+        if live is None or live.agent != agent or live.state not in (TALKING, CALLING):
             raise NotAllowed("call_over")
         self._core.desk.hang_up(live)
+
+    async def call_out(self, agent: str, target: Target, customer: int = 0, phone: int = 0) -> str:
+        """Call a colleague, a number, or a customer at one of their numbers. Answers the interaction.
+
+        Raises NotAllowed as `CallControl.call_out`, and no_customer, do_not_call."""
+        if target.agent:
+            interaction: str = self.control.call_out(agent, target)
+            return interaction
+        region = self._core.settings.voice.region
+        number = target.number
+        if customer:
+            number = await self.queries.phone_of(customer, phone)
+        e164 = to_e164(number, region) or number
+        customer, refuses = await self.queries.may_call(e164, customer)
+        if refuses:
+            raise NotAllowed("do_not_call")
+        interaction = self.control.call_out(agent, Target(number=e164), customer)
+        return interaction
 
     async def wrap_up(self, agent: str, interaction: str, code: str, note: str) -> None:
         """Raises NotAllowed: not_yours, unknown_code."""
         live = self._book.interactions.get(interaction)
         theirs = live is not None and (
-            (live.agent == agent and live.state in (TALKING, WRAPPING)) or agent in live.former
+            (live.agent == agent and live.state in (TALKING, CALLING, WRAPPING)) or agent in live.former
         )
         if live is not None and theirs:
             party_ref = live.party_ref
@@ -214,7 +232,9 @@ class Panel:
         return title
 
     def _party(self, interaction: Interaction) -> str:
-        """The customer's name where it is known, else the number."""
+        """The customer's name where it is known, else the number; of an internal call the colleague's."""
+        if interaction.callee:
+            return self._name(interaction.callee)
         card = self._card(interaction) or {}
         return str(card.get("name") or national(self._core.private.get(interaction.party_ref)))
 
@@ -242,8 +262,11 @@ class Panel:
         if guest.kind == LINK:
             other = self._book.interactions.get(guest.who)
             return self._party(other) if other is not None else ""
-        seat = self._core.directory.seat(guest.who)
-        return seat.name if seat is not None else guest.who
+        return self._name(guest.who)
+
+    def _name(self, login: str) -> str:
+        user = self._core.directory.people.get(login)
+        return user.name if user is not None else login
 
     def _contact(self, interaction: Interaction, state: str) -> Plain:
         offer = self._host.engine.offer_view(interaction.offer)
@@ -254,6 +277,8 @@ class Panel:
             "medium": interaction.medium,
             "number": interaction.number,
             "caller": national(self._core.private.get(interaction.party_ref)),
+            "direction": interaction.direction,
+            "colleague": self._colleague(interaction, state),
             "queue": self._queue_title(interaction),
             "held": interaction.modes.get(interaction.leg) == HOLD,
             "muted": interaction.modes.get(interaction.agent_leg) == MUTE,
@@ -270,6 +295,12 @@ class Panel:
             "recording_paused": interaction.recording_paused,
             "customer": self._card(interaction),
         }
+
+    def _colleague(self, interaction: Interaction, state: str) -> str:
+        """Of an internal call, who is at the other end."""
+        if not interaction.callee:
+            return ""
+        return self._name(interaction.agent if state == CONSULTING else interaction.callee)
 
     def _keyed(self, interaction: Interaction) -> list[dict[str, str]]:
         """What the caller chose, step by step, in words."""
@@ -356,6 +387,7 @@ class Panel:
             if live is not None:
                 touched.update(who for who in (live.agent, *live.former) if who)
                 touched.update(guest.who for guest in live.guests.values() if guest.kind == AGENT)
+                touched.add(live.callee)
             if isinstance(fact, GuestLeft | GuestTookOver | AgentReleased | InteractionParked):
                 touched.update(self.hub.logins())  # whoever was asked in, or may take it
         for agent in touched:

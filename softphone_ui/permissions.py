@@ -12,6 +12,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "own.wrap_up": frozenset({AGENT}),
     "own.phone": frozenset({AGENT, SUPERVISOR}),
     "own.contacts": frozenset(ROLES),
+    "customers.read": frozenset({AGENT, SUPERVISOR}),
     "directory.read": frozenset({AGENT, SUPERVISOR, ADMINISTRATOR}),
     "calls.watch": frozenset({SUPERVISOR}),
     "calls.assign": frozenset({SUPERVISOR}),

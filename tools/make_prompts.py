@@ -72,6 +72,25 @@ def ringback(target: Path) -> None:
     subprocess.run(["sox", "-n", "-r", "8000", "-b", "16", "-c", "1", target, *tone], check=True)
 
 
+def tone(target: Path, hertz: int, seconds: float, quiet_s: float) -> None:
+    """A short tone with a pause behind it: what an agent hears before a customer, a caller before their message."""
+    made = [
+        "synth",
+        str(seconds),
+        "sine",
+        str(hertz),
+        "fade",
+        "t",
+        "0.01",
+        str(seconds),
+        "0.02",
+        "gain",
+        "-6",
+    ]
+    pad = ["pad", "0.05", str(quiet_s)]
+    subprocess.run(["sox", "-n", "-r", "8000", "-b", "16", "-c", "1", target, *made, *pad], check=True)
+
+
 def main() -> None:
     everything = "--all" in sys.argv
     texts: dict[tuple[str, str], str] = {}
@@ -92,6 +111,10 @@ def main() -> None:
     if everything or not (PROMPTS / "ringback.wav").exists():
         ringback(PROMPTS / "ringback.wav")
         print("ringback.wav")
+    for name, hertz, seconds, quiet_s in (("zip", 1000, 0.18, 0.12), ("beep", 800, 0.4, 0.05)):
+        if everything or not (PROMPTS / f"{name}.wav").exists():
+            tone(PROMPTS / f"{name}.wav", hertz, seconds, quiet_s)
+            print(f"{name}.wav")
     if everything or not (PROMPTS / "music.wav").exists():
         music(PROMPTS / "music.wav")
         print("music.wav")

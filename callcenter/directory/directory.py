@@ -36,6 +36,7 @@ class Directory:
             self.agents: dict[str, User] = {user.login: user for user in users.agents()}
             self.people: dict[str, User] = {user.login: user for user in users.everybody()}
             self.wrap_up_codes: list[WrapUpCodePublic] = wrap_up.all()
+        self.whispering = {queue.name for queue in settings.queues if queue.whisper}
         self._outside_ids = {queue.name: queue.caller_id for queue in settings.queues}
         ringback = prompt_file(settings, "ringback")
         self._sounds = {queue.name: ringback for queue in settings.queues if queue.sound == "ringback"}
@@ -60,7 +61,8 @@ class Directory:
             return Seat(user.login, user.name, user.device, user.answer)
         # the host answers at once: it is the page that asks whether to take the call
         host, port = self._settings.browser_address(host_of(agent, max(1, self._settings.browser_hosts)))
-        return Seat(user.login, user.name, f"sip:{agent}@{host}:{port}", "panel")
+        answer = "auto" if user.answer == "auto" else "panel"
+        return Seat(user.login, user.name, f"sip:{agent}@{host}:{port}", answer)
 
     def caller_id(self, queue: str) -> str:
         return self._outside_ids.get(queue, "")

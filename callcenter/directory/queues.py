@@ -27,7 +27,7 @@ class QueueService:
         self._session = session
 
     def upsert(self, settings: QueueSettings, ring_timeout_s: int) -> QueueRecord:
-        values = settings.model_dump(exclude={"caller_id", "sound"})
+        values = settings.model_dump(exclude={"caller_id", "sound", "whisper"})
         values["ring_timeout_s"] = settings.ring_timeout_s or ring_timeout_s
         query = select(QueueRecord).where(QueueRecord.name == settings.name)
         queue = self._session.exec(query).first() or QueueRecord(name=settings.name)

@@ -25,7 +25,7 @@ from typing import Any
 from callcenter.kernel import logging
 from callcenter.kernel.ids import parse_id
 from callcenter.live import facts as f
-from callcenter.live.book import IN_FLOW, RINGING, TALKING, WAITING, WRAPPING, Interaction
+from callcenter.live.book import CALLING, IN_FLOW, RINGING, TALKING, WAITING, WRAPPING, Interaction
 from callcenter.live.host import Host
 from callcenter.live.offers import Offers
 from callcenter.live.recordings import RecordingSealer
@@ -138,6 +138,9 @@ class Adoption:
 
     def _compare(self, interaction: Interaction, legs: dict[str, Any], resume: bool) -> None:
         at_ms = self._host.clock.now_ms()
+        if interaction.state == CALLING and self._desk.control is not None:
+            self._desk.control.adopt_call(interaction, legs)
+            return
         caller = legs.get(interaction.leg)
         if caller is None:
             self._host.submit(*ending(interaction, "gone", "system", at_ms))
@@ -207,7 +210,8 @@ class Adoption:
     def _unknown_leg(self, boot: str, row: dict[str, Any]) -> None:
         tag, leg = row["tag"], row["leg"]
         at_ms = self._host.clock.now_ms()
-        if tag.get("role") != "caller" or "interaction" not in tag:
+        rings = row["direction"] == "out" and row["state"] != "answered"
+        if tag.get("role") != "caller" or "interaction" not in tag or rings:
             log.info("leg_orphaned", boot=boot, leg=leg)
             self._voice.command(boot, "hangup", leg, why="orphaned")
             return

@@ -12,8 +12,8 @@ from typing import Any
 from callcenter.live import facts as f
 
 IN_FLOW, WAITING, RINGING, TALKING, WRAPPING = "flow", "waiting", "ringing", "talking", "wrapping"
-PARKED, OUTSIDE = "parked", "outside"
-"""put aside by an agent; with somebody whom the engine does not know"""
+PARKED, OUTSIDE, CALLING = "parked", "outside", "calling"
+"""put aside by an agent; with somebody whom the engine does not know; called by us and not answered yet"""
 SUPERVISOR = "supervisor"
 
 
@@ -66,6 +66,10 @@ class Interaction:
     recordings: dict[str, list[str]] = field(default_factory=dict)
     """by name, the files of each recording that runs or waits to be sealed; the last one is the newest"""
     recording_paused: bool = False
+    direction: str = "in"
+    """in, out, internal (a colleague is called)"""
+    callee: str = ""
+    """login of the colleague who was called"""
 
     @property
     def recording(self) -> list[str]:
@@ -98,6 +102,7 @@ class Book:
             f.AgentDialled: self._dialled,
             f.OfferEnded: self._offer_ended,
             f.InteractionAnswered: self._answered,
+            f.CallPlaced: self._placed,
             f.AgentLost: self._agent_lost,
             f.GuestDialled: self._guest_dialled,
             f.GuestJoined: self._guest_joined,
@@ -136,7 +141,8 @@ class Book:
         return [
             interaction
             for interaction in self.interactions.values()
-            if interaction.guests and any(guest.who == agent for guest in interaction.guests.values())
+            if (interaction.callee == agent and interaction.state != WRAPPING)
+            or (interaction.guests and any(guest.who == agent for guest in interaction.guests.values()))
         ]
 
     def of_agent(self, agent: str) -> list[Interaction]:
@@ -237,8 +243,17 @@ class Book:
             fact.leg,
             fact.party_ref,
             fact.occurred_at_ms,
+            direction=fact.direction,
         )
         self.by_leg[fact.leg] = fact.interaction
+
+    def _placed(self, fact: f.CallPlaced) -> None:
+        interaction = self.interactions.get(fact.interaction)
+        if interaction is not None:
+            interaction.state, interaction.contact, interaction.queue = CALLING, fact.contact, fact.queue
+            interaction.agent_leg, interaction.callee = fact.leg, fact.callee
+            self._seat(interaction, fact.agent)
+            self.by_contact[fact.contact] = self.by_leg[fact.leg] = interaction.id
 
     def _moved(self, fact: f.FlowMoved) -> None:
         interaction = self.interactions.get(fact.interaction)
@@ -353,8 +368,7 @@ class Book:
         interaction = self.interactions.get(fact.interaction)
         if interaction is None:
             return
-        talked = interaction.state == TALKING
-        if not talked:
+        if interaction.state not in (TALKING, CALLING):
             self._forget_offer(interaction)
         for leg in (interaction.leg, interaction.agent_leg, *interaction.guests):
             self.by_leg.pop(leg, None)

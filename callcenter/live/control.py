@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from callcenter.kernel.errors import NotAllowed
 from callcenter.kernel.ids import IdFactory
 from callcenter.kernel.schedule import Handle, Scheduler
 from callcenter.live import facts as f
-from callcenter.live.book import OUTSIDE, PARKED, TALKING, WAITING, Guest, Interaction
+from callcenter.live.book import CALLING, OUTSIDE, PARKED, TALKING, WAITING, Guest, Interaction
 from callcenter.live.host import AnyFact, Host
 from callcenter.live.offers import Offers
 from channels.base import VoiceCommands
@@ -39,6 +39,8 @@ IN_CONSULT = "consult"
 """why an agent who was asked into a call is not ready"""
 PARKED_S = 180
 _RING_S = 25
+_CALL_RING_S = 45
+_LEGS_OF_A_CALL = 2
 _LINK_S = 5
 _MOST_GUESTS = 3
 _NUMBER = re.compile(r"\+?[0-9]{2,20}")
@@ -74,6 +76,8 @@ class CallControl:
         )
         self._ringback, self._max_call_s = ringback, max_call_s
         self._parked_until: dict[str, Handle] = {}
+        self._rung: dict[str, str] = {}
+        """by interaction of our own making: the other side's leg, once it was dialled"""
         self._asked: dict[str, dict[str, str]] = {}
         """modes that were commanded and of which the worker has not spoken yet: the next command builds on them"""
 
@@ -105,6 +109,77 @@ class CallControl:
             raise NotAllowed("bad_keys")
         guest = self._joined(live)
         self._voice.command(live.worker, "keys", guest.leg if guest else live.leg, keys=keys)
+
+    def call_out(self, agent: str, target: Target, customer: int = 0) -> str:
+        """Call a number or a colleague: the agent's own device is rung, then the other. Answers the interaction.
+
+        Raises NotAllowed: bad_number, itself, unknown_agent, agent_busy, agent_not_here, you_are_busy, no_device,
+        all_lines_busy."""
+        self._may_ring(agent, target)
+        view, seat = self._host.engine.agent_view(agent), self._offers.seat(agent)
+        if view is None or view.state not in (IDLE, NOT_READY) or self._host.book.consulting(agent):
+            raise NotAllowed("you_are_busy")
+        if seat is None or not seat.device:
+            raise NotAllowed("no_device")
+        worker = self._voice.roomiest(_LEGS_OF_A_CALL)
+        if not worker:
+            raise NotAllowed("all_lines_busy")
+        at_ms, queue = self._now(), self._queue_of(agent)
+        interaction, contact = self._ids.next("i"), self._ids.next("c")
+        leg, agent_leg = self._ids.next("l"), self._ids.next("l")
+        party_ref = ""
+        if target.number:
+            person = self._host.private.person_of(target.number)
+            party_ref = self._host.private.put(person, f"{interaction}.party", target.number)
+        direction, shown = ("out", self._offers.caller_id(queue)) if target.number else ("internal", "")
+        facts: list[AnyFact] = [
+            f.InteractionStarted(interaction, "voice", direction, shown, worker, leg, party_ref, at_ms),
+            *([f.CustomerMatched(interaction, customer)] if customer else []),
+            f.CallPlaced(interaction, contact, agent, agent_leg, target.agent, queue, at_ms),
+            rf.ContactAdopted(contact, queue, at_ms, at_ms, agent),
+            *self._taken_up(target.agent),
+        ]
+        self._host.submit(*facts)
+        live = self._host.book.interactions[interaction]
+        self._voice.command(
+            worker,
+            "dial",
+            agent_leg,
+            **self._offers.call_to(seat.device, live, at_once=True),
+            ring_s=_RING_S,
+            max_s=self._max_call_s,
+            tag={"interaction": interaction, "contact": contact, "role": "agent", "agent": agent},
+            then={"on_peer_gone": "hangup", "on_peer_lost": "hangup"},
+        )
+        return interaction
+
+    def agent_answered(self, live: Interaction, leg: str) -> None:
+        """The agent who calls is there: ring the other side."""
+        if live.state != CALLING or leg != live.agent_leg:
+            return
+        device = f"tel:{self._host.private.get(live.party_ref)}"
+        if live.callee:
+            seat = self._offers.seat(live.callee)
+            device = seat.device if seat is not None else ""
+        self._rung[live.id] = live.leg
+        self._voice.command(live.worker, "music", leg, file=self._ringback)
+        record = self._offers.recording(live) if live.direction == "out" else None
+        sides = {"caller": live.leg, "agent": leg}
+        self._voice.command(
+            live.worker,
+            "dial",
+            live.leg,
+            **self._offers.call_to(device, live),
+            ring_s=_CALL_RING_S,
+            max_s=self._max_call_s,
+            tag={"interaction": live.id, "role": "caller", "agent": live.callee},
+            on_answer={
+                "room": leg,
+                "members": {live.leg: TALK, leg: TALK},
+                "record": {**record, **sides} if record else None,
+            },
+            then={"on_peer_gone": "hangup", "on_peer_lost": "hangup"},
+        )
 
     def consult(self, agent: str, interaction: str, target: Target) -> None:
         """Hold the customer and ring somebody. Raises NotAllowed: call_over, already_ringing, too_many, itself,
@@ -239,7 +314,10 @@ class CallControl:
 
     def room_changed(self, live: Interaction, members: Mapping[str, str], at_ms: int) -> None:
         """Who is in the conversation now, and how."""
-        joined: list[AnyFact] = [
+        joined: list[AnyFact] = []
+        if live.state == CALLING and live.leg in members:
+            joined.append(f.InteractionAnswered(live.id, live.contact, "", live.agent, live.agent_leg, at_ms))
+        joined += [
             f.GuestJoined(live.id, leg, at_ms)
             for leg, guest in live.guests.items()
             if leg in members and not guest.joined
@@ -260,6 +338,7 @@ class CallControl:
     def ended(self, interaction: str) -> None:
         """Nothing is owed to it any more."""
         self._asked.pop(interaction, None)
+        self._rung.pop(interaction, None)
 
     def guest_ended(self, live: Interaction, fact: Mapping[str, Any], at_ms: int) -> None:
         """A guest hung up, did not answer, or was let go."""
@@ -284,16 +363,23 @@ class CallControl:
         """The agent's phone hung up; True where a guest goes on with the customer (a desk phone's way to
         complete a transfer)."""
         guest = self._joined(live)
+        if live.state == CALLING:
+            self._give_up_call(live, [self._rung.get(live.id, "")])
+            return True
         if guest is None or live.state != TALKING:
             for ringing in live.guests.values():
                 self._let_go(live, ringing)  # whoever answers now would find nobody
+            freed = self.freed(live)
+            if live.callee and freed:
+                self._host.submit(*freed)
             return False
         self.hand_over(live, guest, here=False)
         return True
 
     def over(self, live: Interaction) -> None:
         """The customer is gone: nobody stays behind. Before the end is a fact."""
-        legs = [*live.guests, *([live.agent_leg] if live.guests and live.agent_leg else [])]
+        alone = live.guests or live.state == CALLING
+        legs = [*live.guests, *([live.agent_leg] if alone and live.agent_leg else [])]
         for leg in legs:
             self._voice.command(live.worker, "hangup", leg, why="peer_gone")
         freed = self.freed(live)
@@ -302,9 +388,21 @@ class CallControl:
 
     def freed(self, live: Interaction) -> list[AnyFact]:
         """The facts that its guests, agents all, are ready again."""
-        return [fact for guest in live.guests.values() for fact in self._free(guest)]
+        agents = [guest.who for guest in live.guests.values() if guest.kind == AGENT]
+        return [fact for agent in [*agents, live.callee] for fact in self._free_again(agent)]
 
     # --- after a start ---------------------------------------------------------------------------
+
+    def adopt_call(self, live: Interaction, legs: Mapping[str, Any]) -> None:
+        """A call of ours that was not answered when the core stopped: it rings on, has come through, or is over."""
+        if live.leg not in legs or live.agent_leg not in legs:
+            self._give_up_call(live, legs)
+            return
+        self._rung[live.id] = live.leg
+        for leg in (live.agent_leg, live.leg):
+            members = legs[leg].get("room") or {}
+            if live.leg in members:
+                self.room_changed(live, members, self._now())
 
     def adopt(self, live: Interaction, legs: Mapping[str, Any]) -> None:
         """Guests whom the worker does not know any more have left; parked calls have their time again."""
@@ -406,12 +504,33 @@ class CallControl:
             person = self._host.private.person_of(target.number)
             who = self._host.private.put(person, f"{live.id}.{leg}", target.number)
         kind = AGENT if target.agent else NUMBER
-        facts: list[AnyFact] = [*before, f.GuestDialled(live.id, leg, kind, who, purpose, by, self._now())]
-        view = self._host.engine.agent_view(target.agent) if target.agent else None
-        if view is not None and view.state == IDLE:
-            facts.append(rf.AgentNotReady(target.agent, IN_CONSULT))
-        self._host.submit(*facts)
+        dialled = f.GuestDialled(live.id, leg, kind, who, purpose, by, self._now())
+        self._host.submit(*before, dialled, *self._taken_up(target.agent))
         return leg
+
+    def _taken_up(self, agent: str) -> list[AnyFact]:
+        """A colleague who is rung is offered nothing meanwhile."""
+        view = self._host.engine.agent_view(agent) if agent else None
+        return [rf.AgentNotReady(agent, IN_CONSULT)] if view is not None and view.state == IDLE else []
+
+    def _queue_of(self, agent: str) -> str:
+        """The first queue that this agent serves; the first of all where they serve none."""
+        policy = self._host.engine.policy
+        own = policy.agents.get(agent)
+        skills = dict(own.skills) if own is not None else {}
+        for name, queue in policy.queues.items():
+            if all(skills.get(skill, 0) >= level for skill, level in queue.skills):
+                return name
+        return next(iter(policy.queues), "")
+
+    def _give_up_call(self, live: Interaction, legs: Collection[str]) -> None:
+        """The agent hung up, or was not reached, before the other side answered. `legs`: those that are there."""
+        at_ms = self._now()
+        for leg in (live.leg, live.agent_leg):
+            if leg in legs:
+                self._voice.command(live.worker, "hangup", leg, why="agent")
+        ended = f.InteractionEnded(live.id, "not_reached", "agent", "agent", at_ms, live.queue, 0)
+        self._host.submit(ended, rf.ContactEnded(live.contact, at_ms), *self.freed(live))
 
     def _dial(self, live: Interaction, leg: str, target: Target, members: Mapping[str, str], by: str) -> None:
         device = f"tel:{target.number}"
@@ -435,9 +554,12 @@ class CallControl:
 
     def _free(self, guest: Guest) -> list[AnyFact]:
         """An agent who was ready before they were asked in is ready again."""
-        view = self._host.engine.agent_view(guest.who) if guest.kind == AGENT else None
+        return self._free_again(guest.who) if guest.kind == AGENT else []
+
+    def _free_again(self, agent: str) -> list[AnyFact]:
+        view = self._host.engine.agent_view(agent) if agent else None
         asked_in = view is not None and view.state == NOT_READY and view.reason == IN_CONSULT
-        return [rf.AgentReady(guest.who)] if asked_in else []
+        return [rf.AgentReady(agent)] if asked_in else []
 
     def _release(self, live: Interaction, why: str) -> list[AnyFact]:
         """Part the agent from the customer; the facts of it, to be submitted with what comes next."""

@@ -87,6 +87,22 @@ class InteractionAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class CallPlaced:
+    """An agent calls: a number, or a colleague (`callee`). The agent's own device is rung first.
+
+    queue: whose number is shown, and where the call goes when it is handed on."""
+
+    interaction: str
+    contact: str
+    agent: str
+    leg: str
+    """the agent's"""
+    callee: str
+    queue: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class AgentLost:
     """The agent's leg vanished while the customer stayed; the interaction waits again."""
 
@@ -253,7 +269,7 @@ class RecordingsFreed:
 @dataclass(frozen=True, slots=True)
 class InteractionEnded:
     """outcome: answered, abandoned (while queued), served (by the flow), left_in_flow, closed,
-    overflowed, cut_off. by: caller, agent, system, worker."""
+    overflowed, cut_off, not_reached (a call of ours). by: caller, agent, system, worker."""
 
     interaction: str
     outcome: str
@@ -328,6 +344,7 @@ LIVE_KINDS = (
     AgentDialled,
     OfferEnded,
     InteractionAnswered,
+    CallPlaced,
     AgentLost,
     GuestDialled,
     GuestJoined,

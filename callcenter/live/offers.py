@@ -20,6 +20,8 @@ from routing import Command, OfferContact, WithdrawOffer
 from routing import facts as rf
 
 log = logging.get("offers")
+Introduce = Callable[[Interaction, bool, Callable[[list[str]], None]], None]
+"""(interaction, answers by itself, ready): call `ready` once with the files that the agent hears first"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,8 @@ class Seat:
     name: str
     device: str
     answer: str
-    """phone: the device rings at once; panel: it is dialled when the offer is accepted there"""
+    """phone: the device rings at once; panel: it is dialled when the offer is accepted there; auto: it is dialled at
+    once and answers by itself"""
 
 
 class Seats(Protocol):
@@ -71,19 +74,25 @@ class Offers:
         self._host_part = host_of(address)
         self.room_to_record: Callable[[], bool] = lambda: True
         """False while the disk is too full"""
+        self.introduce: Introduce = lambda _interaction, _auto, ready: ready([])
         host.listeners.append(self._heard)
 
     def seat(self, agent: str) -> Seat | None:
         return self._seats.seat(agent)
 
-    def call_to(self, device: str, interaction: Interaction) -> dict[str, Any]:
-        """The words of a `dial` that rings this device in the course of this interaction."""
+    def caller_id(self, queue: str) -> str:
+        """Our number that outside telephones are shown."""
+        return self._seats.caller_id(queue)
+
+    def call_to(self, device: str, interaction: Interaction, at_once: bool = False) -> dict[str, Any]:
+        """The words of a `dial` that rings this device in the course of this interaction. `at_once`: somebody at the
+        device asked for it, so it is to answer by itself."""
         outside = device.startswith("tel:")
         caller_id = self._seats.caller_id(interaction.queue) if outside else ""
         return {
             "uri": self._uri(device),
             "caller_id": caller_id,
-            "headers": self._headers(interaction, False, caller_id if outside else None),
+            "headers": self._headers(interaction, at_once, caller_id if outside else None),
         }
 
     def accept(self, agent: str, offer: str) -> bool:
@@ -137,7 +146,7 @@ class Offers:
         """The agent's leg is gone."""
         if interaction.state == RINGING:
             self._not_taken(interaction, fact, at_ms)
-        elif interaction.state == TALKING and fact["lost"]:
+        elif interaction.state == TALKING and fact["lost"] and interaction.direction == "in":
             agent = interaction.agent
             self._host.submit(
                 f.AgentLost(interaction.id, agent, at_ms),
@@ -181,6 +190,20 @@ class Offers:
             self._dial(interaction, offer, agent, accepted=False)
 
     def _dial(self, interaction: Interaction, offer: str, agent: str, accepted: bool) -> None:
+        """Once it is known what the agent hears first; an offer that is over by then rings nobody."""
+        seat = self._seats.seat(agent)
+        auto = seat is not None and seat.answer == "auto"
+
+        def ready(first: list[str]) -> None:
+            view = self._host.engine.offer_view(offer)
+            if view is not None and not (interaction.offer == offer and interaction.agent_leg):
+                self._ring(interaction, offer, agent, accepted or auto, first)
+
+        self.introduce(interaction, auto, ready)
+
+    def _ring(
+        self, interaction: Interaction, offer: str, agent: str, accepted: bool, first: list[str]
+    ) -> None:
         seat = self._seats.seat(agent)
         at_ms = self._host.clock.now_ms()
         leg = self._ids.next("l")
@@ -205,7 +228,11 @@ class Offers:
                 "agent": agent,
                 "offer": offer,
             },
-            on_answer={"bridge": interaction.leg, "record": self.recording(interaction)},
+            on_answer={
+                "bridge": interaction.leg,
+                "record": self.recording(interaction),
+                **({"first": first} if first else {}),
+            },
             then={"on_peer_gone": "hangup", "on_peer_lost": "hangup"},
         )
 

@@ -22,6 +22,7 @@ _TOLD = {
     f.AgentReleased: ("agent_released", ("agent",)),
     f.GuestTookOver: ("guest_took_over", ("leg", "agent")),
     f.InteractionParked: ("interaction_parked", ("agent",)),
+    f.CallPlaced: ("call_placed", ("agent", "leg")),
     f.AgentLost: ("agent_lost", ("agent",)),
     f.RecordingFailed: ("recording_failed", ("reason",)),
     f.InteractionEnded: ("interaction_ended", ("outcome", "cause", "by")),

@@ -10,13 +10,13 @@ from typing import Any, Protocol
 from callcenter.kernel import logging
 from callcenter.kernel.ids import IdFactory
 from callcenter.live import facts as f
-from callcenter.live.book import IN_FLOW, RINGING, TALKING, WAITING, Interaction
+from callcenter.live.book import CALLING, IN_FLOW, RINGING, TALKING, WAITING, Interaction
 from callcenter.live.control import CallControl
 from callcenter.live.flow_runner import FlowRunner
 from callcenter.live.host import AnyFact, Host
 from callcenter.live.offers import Offers
 from channels.base import VoiceCommands
-from channels.voice.translate import IncomingCall, parse_invite, reason_code
+from channels.voice.translate import IncomingCall, offer_cause, parse_invite, reason_code
 from routing import Command, Overflow
 from routing import facts as rf
 
@@ -90,6 +90,7 @@ class VoiceDesk:
             "bridged": self._bridged,
             "room": self._room,
             "ended": self._ended,
+            "answered": self._answered,
             "key": self._key,
             "played": self._played,
             "recording": self._recording,
@@ -183,6 +184,11 @@ class VoiceDesk:
         if interaction is not None and self.control is not None:
             self.control.room_changed(interaction, fact["members"], self._when(fact))
 
+    def _answered(self, _boot: str, fact: dict[str, Any]) -> None:
+        interaction = self._host.book.of_leg(fact["leg"])
+        if interaction is not None and self.control is not None:
+            self.control.agent_answered(interaction, fact["leg"])
+
     def _ended(self, _boot: str, fact: dict[str, Any]) -> None:
         leg, at_ms = fact["leg"], self._when(fact)
         interaction = self._host.book.of_leg(leg)
@@ -224,9 +230,11 @@ class VoiceDesk:
     ) -> None:
         if self.flows is not None:
             self.flows.stop(interaction.id)
-        if self.control is not None and interaction.guests:
+        if self.control is not None:
             self.control.over(interaction)
         cause = fact["why"] or ("lost" if fact["lost"] else "normal")
+        if interaction.state == CALLING:
+            cause = fact["why"] or offer_cause(fact["code"], "")
         by = "caller" if fact["by"] == "remote" else "system"
         self._host.submit(*closed, *ending(interaction, cause, by, at_ms))
 
@@ -338,6 +346,7 @@ def _recording_started(fields: dict[str, Any], at_ms: int) -> f.RecordingStarted
 def ending(interaction: Interaction, cause: str, by: str, at_ms: int) -> list[AnyFact]:
     """The facts that end an interaction, whatever state it was in."""
     outcomes = {IN_FLOW: "left_in_flow", WAITING: "abandoned", RINGING: "abandoned", TALKING: "answered"}
+    outcomes[CALLING] = "not_reached"
     outcome = "cut_off" if by == "worker" else outcomes.get(interaction.state, "answered")
     if outcome == "abandoned" and interaction.answered_at_ms:
         outcome = "answered"  # somebody served them before they were sent on
@@ -346,7 +355,7 @@ def ending(interaction: Interaction, cause: str, by: str, at_ms: int) -> list[An
             interaction.id, outcome, cause, by, at_ms, interaction.queue, interaction.queued_at_ms
         )
     ]
-    if interaction.state == TALKING:
+    if interaction.state in (TALKING, CALLING):
         ended.append(rf.ContactEnded(interaction.contact, at_ms))
     elif interaction.contact:
         ended.append(rf.ContactAbandoned(interaction.contact, at_ms))

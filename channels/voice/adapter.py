@@ -143,6 +143,11 @@ class WorkerPool:
     def address(self, boot: str) -> str:
         return str(self.welcomes.get(boot, {}).get("address", ""))
 
+    def roomiest(self, legs: int) -> str:
+        free = {boot: self.welcomes[boot].get("free", 0) for boot in self.links}
+        best = max(free, key=lambda boot: free[boot], default="")
+        return best if free.get(best, 0) >= legs else ""
+
     def acknowledge(self, boot: str, n: int) -> None:
         link = self.links.get(boot)
         if link is not None:

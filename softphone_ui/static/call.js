@@ -6,7 +6,8 @@ export class CallControls {
     this.act = act;
     this.contact = null;
     this.keypad = false;
-    byId("whom-form").addEventListener("submit", (event) => { event.preventDefault(); this.#number("consult"); });
+    this.calling = false; // the dialog is for a new call, not for one in hand
+    byId("whom-form").addEventListener("submit", (event) => { event.preventDefault(); this.#number(this.calling ? "call" : "consult"); });
     byId("whom-transfer").addEventListener("click", () => this.#number("transfer"));
     byId("whom-close").addEventListener("click", () => byId("whom").close());
   }
@@ -42,8 +43,14 @@ export class CallControls {
     (this.keypad ? document.querySelector(".keypad button") : byId("keypad")).focus();
   }
 
-  async open() {
+  /** For a call in hand, or, with `calling`, to begin one. */
+  async open(calling = false) {
     const dialog = byId("whom");
+    this.calling = calling;
+    byId("whom-title").textContent = say(calling ? "call_whom" : "to_whom");
+    byId("whom-consult").textContent = say(calling ? "call_out" : "consult");
+    byId("whom-transfer").hidden = byId("whom-queues-part").hidden = calling;
+    byId("whom-error").hidden = true;
     byId("whom-agents").replaceChildren(make("p", { class: "empty" }, say("loading")));
     byId("whom-queues").replaceChildren();
     dialog.showModal();
@@ -96,7 +103,9 @@ export class CallControls {
     return make("div", { class: "line" },
       make("span", {}, `${agent.name} `, make("span", { class: "aside" }, agent.login), " ",
         make("span", { class: `badge ${agent.state}` }, make("span", { class: "dot" }), say(agent.state))),
-      make("span", { class: "row" },
+      this.calling
+        ? make("button", { class: "button", type: "button", disabled: !ringable, onclick: () => this.#go("call", { agent: agent.login }) }, say("call_out"))
+        : make("span", { class: "row" },
         make("button", { class: "button", type: "button", disabled: !ringable, onclick: () => this.#go("consult", { agent: agent.login }) }, say("consult")),
         make("button", { class: "button", type: "button", disabled: !free, onclick: () => this.#go("transfer", { agent: agent.login }) }, say("transfer"))));
   }
@@ -120,7 +129,7 @@ export class CallControls {
   }
 
   async #go(how, whom) {
-    if (await this.act(null, "POST", `/interactions/${this.contact.id}/${how}`, whom)) {
+    if (await this.act(null, "POST", how === "call" ? "/calls" : `/interactions/${this.contact.id}/${how}`, whom)) {
       byId("whom").close();
       byId("whom-number").value = "";
     }

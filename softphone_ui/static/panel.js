@@ -10,6 +10,7 @@ let skew = 0;
 let wrapping = ""; // the interaction that the wrap-up form is about
 let offered = ""; // the offer that is shown
 let talkedBefore = "";
+let found = null; // while nobody is in hand: customers that were looked for, or one of them
 const now = () => Date.now() + skew;
 
 new Link(
@@ -53,13 +54,15 @@ function draw() {
   renderState();
   renderQueues();
   if (!isAgent) { renderOverview(state, act, now); tick(); return; }
-  const order = ["talking", "consulting", "wrapping"];
+  const order = ["talking", "calling", "consulting", "wrapping"];
   const current = state.contacts.filter((c) => c.state !== "ringing").sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state))[0] ?? null;
   renderContacts(current);
   byId("parked").replaceChildren(...parkedRows(state.parked, current, act, now));
   byId("parked-empty").hidden = state.parked.length > 0;
   renderCall(current);
-  renderCustomer((current ?? state.contacts[0])?.customer, Boolean(current ?? state.contacts[0]));
+  const shown = current ?? state.contacts[0];
+  byId("find").hidden = Boolean(shown);
+  if (shown) { found = null; renderCustomer(shown.customer, true); } else renderFound();
   renderOffer(state.contacts.find((c) => c.state === "ringing") ?? null);
   renderWrapUp(current);
   tick();
@@ -72,6 +75,7 @@ function renderState() {
   byId("state-word").textContent = agent ? say(agent.state) : say(settings.role === "agent" ? "loading" : "overview");
   const reason = agent?.reason ? say(agent.reason) : "";
   byId("state-reason").textContent = agent?.next === "not_ready" ? say("then_not_ready") : reason;
+  if (isAgent) byId("dial").disabled = !mayCall();
   if (isAgent) byId("ready").disabled = agent?.state === "idle" || agent?.state === "talking";
 }
 
@@ -85,7 +89,7 @@ function renderQueues() {
   );
 }
 
-const party = (contact) => contact.customer?.name || contact.caller || say("withheld");
+const party = (contact) => contact.colleague || contact.customer?.name || contact.caller || say("withheld");
 
 function renderContacts(current) {
   byId("contacts").replaceChildren(
@@ -135,7 +139,7 @@ function renderCall(contact) {
         talking ? make("div", { class: "call-clock clock", "data-since": contact.answered_at_ms }) : ""),
       facts(contact),
       controls.render(contact),
-      talking
+      talking || contact.state === "calling"
         ? make("button", { class: "button danger", id: "hang-up", type: "button", "aria-keyshortcuts": "h", onclick: hangUp },
             say("hang_up"), make("kbd", {}, "H"))
         : ""),
@@ -152,7 +156,9 @@ function renderCustomer(card, hasContact) {
     make("div", { class: "who" }, card.name),
     make("div", { class: "tags" }, make("span", { class: `badge ${card.klass}` }, say(card.klass)),
       card.do_not_call ? make("span", { class: "badge alarm" }, say("do_not_call")) : ""),
-    make("p", { class: "aside" }, card.phones.join(" · ")),
+    make("ul", { class: "phones" }, ...card.phones.map((phone, n) => make("li", { class: "line" }, make("span", {}, phone),
+      make("button", { class: "button quiet", type: "button", id: `call-${card.id}-${n}`, disabled: card.do_not_call || !mayCall(),
+        onclick: () => act(byId(`call-${card.id}-${n}`), "POST", "/calls", { customer: card.id, phone: n }) }, say("call_out"))))),
     make("h2", {}, say("policies")),
     ...(card.policies.length ? card.policies.map(policy) : [make("p", { class: "empty" }, say("no_policies"))]),
     make("h2", {}, say("last_contacts")),
@@ -160,6 +166,25 @@ function renderCustomer(card, hasContact) {
       : [make("p", { class: "empty" }, say("no_past"))]),
   );
 }
+
+const mayCall = () => ["idle", "not_ready"].includes(state.agent?.state);
+
+/** Nobody is in hand: what was looked for. */
+function renderFound() {
+  if (found && !Array.isArray(found)) { renderCustomer(found, true); return; }
+  byId("customer").replaceChildren(
+    found == null ? "" : found.length
+      ? make("ul", { class: "contacts" }, ...found.map((one) => make("li", {},
+          make("button", { class: "button quiet", type: "button", id: `found-${one.id}`, onclick: () => showCustomer(one.id) }, one.name), " ",
+          make("span", { class: `badge ${one.klass}` }, say(one.klass)))))
+      : make("p", { class: "empty" }, say("none_found")));
+}
+
+async function look(path) {
+  try { found = await call("GET", path); } catch (problem) { toast(say(problem.message), true); return; }
+  renderFound();
+}
+const showCustomer = (id) => look(`/customers/${id}`);
 
 function policy(row) {
   return make("div", { class: "policy" },
@@ -291,7 +316,7 @@ const shortcuts = {
   o: () => byId("hold") && controls.hold(), m: () => byId("mute") && controls.mute(),
   u: () => byId("pause-recording") && controls.pauseRecording(),
   k: () => byId("keypad") && controls.toggleKeypad(), t: () => byId("hand-on") && controls.open(), p: () => byId("park") && controls.park(),
-  w: () => byId("code").focus(), "?": () => byId("shortcuts").showModal(),
+  c: () => controls.open(true), w: () => byId("code").focus(), "?": () => byId("shortcuts").showModal(),
 };
 
 if (isAgent) {
@@ -300,6 +325,12 @@ if (isAgent) {
     ready();
   });
   byId("not-ready").addEventListener("click", notReady);
+  byId("dial").addEventListener("click", () => controls.open(true));
+  byId("find").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const text = byId("find-text").value.trim();
+    if (text) look(`/customers?${new URLSearchParams({ text })}`);
+  });
   byId("wrap-up").addEventListener("submit", (event) => { event.preventDefault(); saveWrapUp(); });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && event.ctrlKey && wrapping) { event.preventDefault(); saveWrapUp(); return; }

@@ -94,6 +94,7 @@ class SimWorker:
         self.expected: dict[str, tuple[str, Sent]] = {}
         self.pressed: list[tuple[str, str]] = []
         self.acked = 0
+        self.free = 100
         self._n = 0
         self._made = 0
         self._ops = {
@@ -127,6 +128,9 @@ class SimWorker:
 
     def address(self, boot: str) -> str:
         return "127.0.0.1:5081"
+
+    def roomiest(self, legs: int) -> str:
+        return self.boot if self.free >= legs else ""
 
     def acknowledge(self, boot: str, n: int) -> None:
         if boot == self.boot:
@@ -184,6 +188,9 @@ class SimWorker:
             return
         if "room" in plan:
             self._room(caller.id, {one: mode for one, mode in plan["members"].items() if one in self.legs})
+            record = plan.get("record")
+            if record:
+                self._record(self.legs[record["caller"]], self.legs[record["agent"]], record)
             return
         self._quiet(caller)
         caller.music = False
@@ -343,9 +350,9 @@ class SimWorker:
             self._fact("played", leg.id, play=play, interrupted=interrupted)
 
     def _dial(self, sent: Sent) -> None:
-        plan = sent["on_answer"]
+        plan = sent.fields.get("on_answer")
         leg = SimLeg(sent.leg, "out", self.clock.now_ms(), tag=dict(sent["tag"]), on_answer=plan)
-        if (plan.get("room") or plan["bridge"]) not in self.legs:
+        if plan is not None and (plan.get("room") or plan["bridge"]) not in self.legs:
             self.legs[leg.id] = leg
             self.leave(leg.id, 0, why="caller_gone")
             return

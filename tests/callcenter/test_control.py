@@ -489,3 +489,139 @@ def test_queue_limits_do_not_cost_a_transferred_customer() -> None:
     assert (other.state, other.queue) == (WAITING, "complaints")
     assert refused(centre.control.transfer, "ann", call.id, Target(queue="complaints")) == "queue_full"
     assert (call.state, call.agent) == (TALKING, "ann")
+
+
+# --- calling out ---------------------------------------------------------------------------------------
+
+
+def placed(centre: Centre, target: Target = Target(number="+8613800138000")) -> Interaction:
+    interaction = centre.control.call_out("ann", target)
+    centre.settle()
+    return centre.host.book.interactions[interaction]
+
+
+@pytest.fixture
+def desk() -> Centre:
+    centre = Centre(SERVICE, COMPLAINTS, ANN, BOB, CID)
+    centre.ready("ann")
+    return centre
+
+
+def rung(centre: Centre) -> dict[str, str]:
+    """Addresses of dialled legs by leg."""
+    return {sent.leg: sent["uri"] for sent in centre.worker.ops("dial")}
+
+
+def test_my_phone_rings_first_then_theirs_then_we_talk(desk: Centre) -> None:
+    live = placed(desk)
+    assert (live.state, live.direction, live.agent) == ("calling", "out", "ann")
+    assert rung(desk) == {live.agent_leg: "sip:ann@10.1.1.1"}
+    desk.worker.pick_up(live.agent_leg)
+    desk.settle()
+    assert rung(desk)[live.leg] == "sip:+8613800138000@centre"
+    desk.worker.pick_up(live.leg)
+    desk.settle()
+    assert (live.state, live.recording != []) == ("talking", True)
+    assert desk.host.engine.agent_view("ann").state == "talking"  # type: ignore[union-attr]
+    desk.worker.leave(live.leg)
+    desk.settle()
+    assert desk.journalled("InteractionEnded")[-1]["outcome"] == "answered"
+    assert desk.host.engine.agent_view("ann").state == "wrap_up"  # type: ignore[union-attr]
+    assert live.agent_leg not in desk.worker.legs
+
+
+@pytest.mark.parametrize(("code", "cause"), [(486, "busy"), (408, "no_answer"), (404, "not_found")])
+def test_who_cannot_be_reached_is_said(desk: Centre, code: int, cause: str) -> None:
+    live = placed(desk)
+    desk.worker.pick_up(live.agent_leg)
+    desk.settle()
+    desk.worker.leave(live.leg, code)
+    desk.settle()
+    ended = desk.journalled("InteractionEnded")[-1]
+    assert (ended["outcome"], ended["by"]) == ("not_reached", "caller")
+    assert desk.worker.legs == {}
+    assert desk.host.engine.agent_view("ann").state == "wrap_up"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_hanging_up_before_they_answer_rings_nobody_any_more(desk: Centre, answered: bool) -> None:
+    live = placed(desk)
+    if answered:
+        desk.worker.pick_up(live.agent_leg)
+        desk.settle()
+    desk.worker.leave(live.agent_leg, 200 if answered else 486)
+    desk.settle()
+    ended = desk.journalled("InteractionEnded")[-1]
+    assert (ended["outcome"], ended["by"]) == ("not_reached", "agent")
+    assert desk.worker.legs == {}
+
+
+def test_a_colleague_is_called_and_free_again_afterwards(desk: Centre) -> None:
+    desk.ready("bob")
+    live = placed(desk, Target(agent="bob"))
+    view = desk.host.engine.agent_view("bob")
+    assert view is not None
+    assert (view.state, view.reason, live.direction) == ("not_ready", "consult", "internal")
+    desk.worker.pick_up(live.agent_leg)
+    desk.settle()
+    assert rung(desk)[live.leg] == "sip:bob@10.1.1.1"
+    desk.worker.pick_up(live.leg)
+    desk.settle()
+    assert (live.state, live.recording) == ("talking", [])
+    desk.worker.leave(live.agent_leg)
+    desk.settle()
+    assert desk.host.engine.agent_view("bob").state == "idle"  # type: ignore[union-attr]
+    assert desk.worker.legs == {}
+
+
+def test_who_may_not_call(desk: Centre) -> None:
+    call = desk.control.call_out
+    assert refused(call, "ann", Target(number="12ab")) == "bad_number"
+    assert refused(call, "ann", Target(agent="ann")) == "itself"
+    assert refused(call, "ann", Target(agent="nobody")) == "unknown_agent"
+    assert refused(call, "nobody", Target(number="10086")) == "you_are_busy"
+    desk.worker.free = 1
+    assert refused(call, "ann", Target(number="10086")) == "all_lines_busy"
+    desk.worker.free = 2
+    placed(desk)
+    assert refused(call, "ann", Target(number="10086")) == "you_are_busy"
+    desk.ready("bob")
+    assert refused(call, "bob", Target(agent="ann")) == "agent_busy"
+
+
+@pytest.mark.parametrize("when", ["agent_rings", "other_rings", "talking"])
+def test_a_new_core_takes_a_call_of_ours_over(desk: Centre, when: str) -> None:
+    live = placed(desk)
+    if when != "agent_rings":
+        desk.worker.pick_up(live.agent_leg)
+        desk.settle()
+    desk.crash()
+    if when == "talking":
+        desk.worker.pick_up(live.leg)
+    desk.revive()
+    desk.attach()
+    now = desk.host.book.interactions.get(live.id)
+    if when == "agent_rings":
+        assert desk.journalled("InteractionEnded")[-1]["outcome"] == "not_reached"
+        assert desk.worker.legs == {}
+        return
+    assert now is not None
+    if when == "other_rings":
+        assert now.state == "calling"
+        desk.worker.pick_up(live.leg)
+        desk.settle()
+    assert now.state == "talking"
+    desk.control.hold("ann", live.id, True)
+    desk.settle()
+    assert now.modes[now.leg] == "hold"
+
+
+def test_a_call_of_ours_can_be_handed_on(desk: Centre) -> None:
+    live = placed(desk)
+    for leg in (live.agent_leg, live.leg):
+        desk.worker.pick_up(leg)
+        desk.settle()
+    desk.ready("bob")
+    desk.control.transfer("ann", live.id, Target(agent="bob"))
+    desk.settle()
+    assert (live.state, live.agent) == ("ringing", "bob")

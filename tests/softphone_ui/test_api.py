@@ -444,6 +444,7 @@ def test_the_table_of_permissions() -> None:
         "own.wrap_up": "ag",
         "own.phone": "agsu",
         "own.contacts": "agsuadau",
+        "customers.read": "agsu",
         "directory.read": "agsuad",
         "calls.watch": "su",
         "calls.assign": "su",

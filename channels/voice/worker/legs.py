@@ -17,7 +17,8 @@ class Continuations:
     """Said beforehand by the core, carried out without it."""
 
     on_answer: dict[str, Any] | None = None
-    """of a dialled leg: {"bridge": leg, "record": {...} | None}, or {"room": leg, "members": {leg: mode}}"""
+    """of a dialled leg: {"bridge": leg, "record": {...} | None}, or {"room": leg, "members": {leg: mode}}; in both
+    `first` may name files that the leg hears before that"""
     on_peer_gone: str = "hangup"
     """the other party hung up: hangup | music"""
     on_peer_lost: str = "music"

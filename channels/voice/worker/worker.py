@@ -41,6 +41,8 @@ _BUSY_EVENTS_S, _REST_S, _MOST_POLLS = 2500, 0.004, 16
 ORPHAN_ANSWER_MS = 30_000
 CALLER_SILENCE_MS = 60_000
 _WATCH_MS = 1000
+_FIRST = "first"
+"""the play of what an agent hears before a customer"""
 _DIAL_TRIES, _DIAL_AGAIN_MS = 40, 50
 _EXPECTED_MS, _EARLY_MS, _MOST_EARLY = 15_000, 1_000, 16
 _MEETING = re.compile(r"INVITE sips?:meet-([0-9a-f]{32})@")
@@ -321,7 +323,11 @@ class Worker:
 
     def _continue_answered(self, leg: Leg) -> None:
         plan = leg.then.on_answer
-        if not plan or not leg.audio_ready or leg.hung_up:
+        if not plan or not leg.audio_ready or leg.hung_up or (leg.play and leg.play.id == _FIRST):
+            return
+        first = plan.pop("first", None)
+        if first:
+            self.media.play(leg, Play(_FIRST, list(first), interruptible=False))
             return
         leg.then.on_answer = None
         other = self.legs.get(_anchor(plan))
@@ -332,6 +338,7 @@ class Worker:
             if "room" in plan:
                 present = {one: mode for one, mode in plan["members"].items() if one in self.legs}
                 self._room(other, present)
+                self._record_both(plan.get("record"))
             else:
                 self._bridge(other, leg, plan.get("record"))
         except (self.sip.pj.Error, KeyError):
@@ -356,6 +363,9 @@ class Worker:
             self.media.music(leg, leg.then.music)
 
     def _played(self, leg: Leg, play: str, interrupted: bool) -> None:
+        if play == _FIRST:
+            self._continue_answered(leg)
+            return
         self._fact("played", leg.id, play=play, interrupted=interrupted)
         if not interrupted and not self.link.core_present:
             self._fall_back_to_music(leg)
@@ -700,6 +710,13 @@ class Worker:
         leg.then.on_answer = {"room": anchor, "members": members}
         leg.then.on_peer_gone = leg.then.on_peer_lost = "hangup"
         self.sip.respond(leg.id, 200)
+
+    def _record_both(self, record: dict[str, Any] | None) -> None:
+        """`record` names its two legs; what cannot be recorded is said, and the call goes on."""
+        caller = self.legs.get(record["caller"]) if record else None
+        agent = self.legs.get(record["agent"]) if record else None
+        if record is not None and caller is not None and agent is not None:
+            self._record(caller, agent, record)
 
     def _record(self, caller: Leg, agent: Leg, plan: dict[str, Any]) -> None:
         recording = self._start_record(caller, agent, plan)
