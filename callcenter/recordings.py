@@ -42,7 +42,8 @@ _EXACT = {
     "since_ms": "r.started_at_ms >= :since_ms",
     "until_ms": "r.started_at_ms < :until_ms",
     "longer_ms": "r.duration_ms >= :longer_ms",
-    "agent": "EXISTS (SELECT 1 FROM segments s WHERE s.interaction_id = i.id AND s.agent = :agent)",
+    "agent": "EXISTS (SELECT 1 FROM segments s WHERE s.interaction_id = i.id AND s.agent = :agent "
+    "AND s.kind IN ('talking', 'held'))",
 }
 FIELDS = (*_EXACT, "party")
 
@@ -64,7 +65,8 @@ class RecordingArchive:
 
     def find(self, wanted: Plain) -> list[Plain]:
         """Newest first, at most `MOST_FOUND`; `wanted` names any of `FIELDS`. `party`: a number in E.164."""
-        values = {name: value for name, value in wanted.items() if name in _EXACT and value not in (None, "")}
+        given = {name: value for name, value in wanted.items() if name in _EXACT and value not in (None, "")}
+        values = {name: int(value) if isinstance(value, bool) else value for name, value in given.items()}
         conditions = [_EXACT[name] for name in values]
         if wanted.get("party"):
             refs = self._refs_of(str(wanted["party"]))
@@ -104,7 +106,17 @@ class RecordingArchive:
             about = file.about(key)
         except (OSError, ValueError) as error:
             raise NotAllowed("recording_damaged") from error
-        return Opened(file.size, about, lambda start, length: file.read(key, start, length))
+        if about.get("name") != recording:
+            raise NotAllowed("recording_damaged")  # another file in its place
+
+        def read(start: int, length: int) -> bytes:
+            """The key is fetched each time: who was erased meanwhile is heard no more."""
+            now = self._key(file.key_name)
+            if now is None:
+                raise NotAllowed("recording_erased")
+            return file.read(now, start, length)
+
+        return Opened(file.size, about, read)
 
     def _key(self, name: KeyName) -> bytes | None:
         journal = self._journal()
@@ -152,7 +164,8 @@ class RecordingArchive:
             key = self._key(file.key_name)
             if key is None:
                 return "erased"
-            file.about(key)
+            if file.about(key).get("name") != row["id"]:
+                return "changed"
             for start in range(0, max(1, file.size), 1 << 20):
                 file.read(key, start, 1 << 20)
         except FileNotFoundError:

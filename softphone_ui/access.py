@@ -13,6 +13,9 @@ from softphone_ui.auth import COOKIE, Identity
 from softphone_ui.panel import Panel
 from softphone_ui.permissions import PERMISSIONS, may
 
+MOST_NUMBER = 2**53 - 1
+"""largest whole number that pages and databases both hold"""
+
 
 def the_panel(request: Request) -> Panel:
     panel: Panel = request.app.state.panel

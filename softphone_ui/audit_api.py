@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
-from softphone_ui.access import ThePanel, to_read
+from softphone_ui.access import MOST_NUMBER, ThePanel, to_read
 from softphone_ui.auth import Identity
 
 router = APIRouter(prefix="/api", tags=["audit"])
@@ -19,8 +19,8 @@ ACTIONS = (
 
 
 class Wanted(BaseModel):
-    since_ms: int | None = None
-    until_ms: int | None = None
+    since_ms: int | None = Field(default=None, ge=0, le=MOST_NUMBER)
+    until_ms: int | None = Field(default=None, ge=0, le=MOST_NUMBER)
     actor: str = Field(default="", max_length=64)
     action: str = Field(default="", max_length=32)
     subject: str = Field(default="", max_length=64)

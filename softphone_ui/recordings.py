@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from callcenter.kernel.e164 import national, to_e164
 from callcenter.kernel.errors import NotAllowed
 from callcenter.live import facts as f
-from callcenter.recordings import Opened
+from callcenter.recordings import MOST_FOUND, Opened
 from crm_core.customers import CustomerService
 from crm_core.db import reads, session
 
@@ -18,6 +18,7 @@ Plain = dict[str, Any]
 T = TypeVar("T")
 _GRANT_MS = 3_600_000
 _MOST_GRANTS = 1_000
+_MOST_NAMED = 50
 
 
 class Recordings:
@@ -40,11 +41,11 @@ class Recordings:
         return [self._shown(row) for row in rows]
 
     async def grant(self, login: str, recording: str, use: str) -> Plain:
-        """Raises NotAllowed as `RecordingArchive.open`."""
+        """Raises NotAllowed as `RecordingArchive.open`. Nobody hears anything before it is on record."""
         opened: Opened = await self._off_loop(lambda: self._archive.open(recording))
         row = await self._off_loop(lambda: self._archive.get(recording))
         now_ms = self._core.clock.now_ms()
-        self._core.host.submit(
+        await self._core.on_record(
             f.ActionTaken(login, f"{use}_recording", row["interaction_id"], recording, now_ms)
         )
         live = {token: one for token, one in self._grants.items() if one[-1] > now_ms}
@@ -74,6 +75,8 @@ class Recordings:
 
     async def hold(self, login: str, recording: str, on: bool, note: str) -> None:
         row = await self._off_loop(lambda: self._archive.get(recording))
+        if row["state"] == "deleted":
+            raise NotAllowed("recording_deleted")
         interaction, now_ms = row["interaction_id"], self._core.clock.now_ms()
         private = self._core.private
         if on:
@@ -85,7 +88,7 @@ class Recordings:
         else:
             fact = f.RecordingsFreed(interaction, login, now_ms)
         action = "hold_recordings" if on else "free_recordings"
-        self._core.host.submit(fact, f.ActionTaken(login, action, interaction, recording, now_ms))
+        await self._core.on_record(fact, f.ActionTaken(login, action, interaction, recording, now_ms))
         await self._core.until_in_history()
 
     def _find(self, wanted: Plain) -> list[Plain]:
@@ -94,9 +97,10 @@ class Recordings:
             found: list[Plain] = self._archive.find(wanted)
             return found
         with session(reads(self._core.records)) as records:
-            ids = [customer.id for customer in CustomerService(records, self._core.master).by_name(name, 50)]
+            named = CustomerService(records, self._core.master).by_name(name, _MOST_NAMED)
+            ids = [one.id for one in named if wanted["customer"] in (None, one.id)]
         rows = [row for customer in ids for row in self._archive.find({**wanted, "customer": customer})]
-        return sorted(rows, key=lambda row: -row["started_at_ms"])
+        return sorted(rows, key=lambda row: (-row["started_at_ms"], row["id"]))[:MOST_FOUND]
 
     def _shown(self, row: Plain) -> Plain:
         titles = self._core.directory.queue_titles()

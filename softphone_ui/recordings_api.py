@@ -16,29 +16,29 @@ from pydantic import BaseModel, Field
 
 from callcenter.kernel.errors import NotAllowed
 from callcenter.recordings import Opened
-from softphone_ui.access import ThePanel, to_do, to_read
+from softphone_ui.access import MOST_NUMBER, Reader, ThePanel, to_do, to_read
 from softphone_ui.auth import Identity
 from softphone_ui.panel import Panel
 from softphone_ui.permissions import may
 
 router = APIRouter(prefix="/api/recordings", tags=["recordings"])
 Listener = Annotated[Identity, Depends(to_read("recordings.read"))]
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
 _MOST_BYTES = 4 << 20
 """of one answer: the player asks for the rest"""
 
 
 class Search(BaseModel):
-    since_ms: int | None = None
-    until_ms: int | None = None
-    longer_ms: int | None = Field(default=None, ge=0)
+    since_ms: int | None = Field(default=None, ge=0, le=MOST_NUMBER)
+    until_ms: int | None = Field(default=None, ge=0, le=MOST_NUMBER)
+    longer_ms: int | None = Field(default=None, ge=0, le=MOST_NUMBER)
     queue: str = Field(default="", max_length=64)
     agent: str = Field(default="", max_length=64)
     number: str = Field(default="", max_length=32)
     direction: str = Field(default="", max_length=8)
     outcome: str = Field(default="", max_length=16)
     wrap_up: str = Field(default="", max_length=32)
-    customer: int | None = None
+    customer: int | None = Field(default=None, ge=0, le=MOST_NUMBER)
     interaction: str = Field(default="", max_length=32)
     kind: str = Field(default="", max_length=16)
     state: str = Field(default="", max_length=16)
@@ -78,19 +78,24 @@ async def grant(
 @router.get("/{recording}/sound", response_class=Response)
 async def sound(
     recording: str,
-    who: Listener,
+    who: Reader,
     panel: ThePanel,
     grant: Annotated[str, Query(max_length=64)] = "",
     wanted: Annotated[str, Header(alias="Range")] = "",
 ) -> Response:
-    """The WAV file, whole or by one range."""
+    """The WAV file, whole or by one range, for who holds the grant."""
     use, opened = panel.recordings.granted(who.login, recording, grant)
     headers = {"Accept-Ranges": "bytes", "Cache-Control": "no-store"}
-    if use == "download":
-        headers["Content-Disposition"] = f'attachment; filename="{recording}.wav"'
+    span = _span(wanted, opened.size) if use == "play" else None
+    if span is None:
+        if use == "download":
+            headers["Content-Disposition"] = f'attachment; filename="{recording}.wav"'
         headers["Content-Length"] = str(opened.size)
-        return StreamingResponse(_pieces(panel, opened), 200, headers, "audio/wav")
-    first, last = _span(wanted, opened.size)
+        beginning = await panel.recordings.read(
+            opened, 0, _MOST_BYTES
+        )  # what is damaged is said before a 200
+        return StreamingResponse(_pieces(panel, opened, beginning), 200, headers, "audio/wav")
+    first, last = span
     if first >= opened.size:
         return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{opened.size}"})
     headers["Content-Range"] = f"bytes {first}-{last}/{opened.size}"
@@ -106,17 +111,22 @@ async def hold(
     await panel.recordings.hold(who.login, recording, body.on, body.note)
 
 
-async def _pieces(panel: Panel, opened: Opened) -> AsyncIterator[bytes]:
-    for start in range(0, opened.size, _MOST_BYTES):
+async def _pieces(panel: Panel, opened: Opened, beginning: bytes) -> AsyncIterator[bytes]:
+    yield beginning
+    for start in range(_MOST_BYTES, opened.size, _MOST_BYTES):
         yield await panel.recordings.read(opened, start, _MOST_BYTES)
 
 
-def _span(wanted: str, size: int) -> tuple[int, int]:
-    """First and last byte of the answer, both inside; what cannot be read as a range is the whole."""
+def _span(wanted: str, size: int) -> tuple[int, int] | None:
+    """First and last byte of the answer; None for the whole: what cannot be read as one range is none (RFC 9110)."""
     found = _RANGE.fullmatch(wanted.strip())
-    if found is None or found[1] == found[2] == "":
-        first, last = 0, size - 1
-    elif found[1] == "":
+    if (
+        found is None
+        or found[1] == found[2] == ""
+        or (found[1] and found[2] and int(found[2]) < int(found[1]))
+    ):
+        return None
+    if found[1] == "":
         first, last = max(0, size - int(found[2])), size - 1
     else:
         first, last = int(found[1]), min(size - 1, int(found[2] or size - 1))

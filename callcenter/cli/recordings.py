@@ -44,19 +44,29 @@ def main(arguments: list[str]) -> int:
 def _export(archive: RecordingArchive, recording: str, target: Path) -> int:
     from callcenter.kernel.errors import NotAllowed
 
+    unfinished = target.with_name(target.name + ".part")
     try:
         opened = archive.open(recording)
+        with unfinished.open("wb") as file:
+            for start in range(0, opened.size, 1 << 20):
+                file.write(opened.read(start, 1 << 20))
+        unfinished.replace(target)
     except NotAllowed as error:
         sys.stderr.write(f"{recording}: {error.code}\n")
         return 1
-    with target.open("wb") as file:
-        for start in range(0, opened.size, 1 << 20):
-            file.write(opened.read(start, 1 << 20))
+    except ValueError:
+        sys.stderr.write(f"{recording}: recording_damaged\n")
+        return 1
+    except OSError as error:
+        sys.stderr.write(f"{target}: {error.strerror}\n")
+        return 1
+    finally:
+        unfinished.unlink(missing_ok=True)
     return 0
 
 
 def _verify(archive: RecordingArchive, folder: Path, deep: bool, as_json: bool) -> int:
-    """0 where all are sound, 1 where any is not."""
+    """0 where all are sound (an erased person's are as they should be), 1 where any is not."""
     from rich.progress import track
 
     counts: Counter[str] = Counter()

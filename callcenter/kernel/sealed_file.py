@@ -113,7 +113,7 @@ class SealedFile:
             self.size = int(fields["size"])
             self._chunk, self._prefix = int(fields["chunk"]), bytes.fromhex(fields["nonce"])
             self._about = base64.b64decode(fields["about"], validate=True)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError("header of a sealed file is damaged") from error
         if self._chunk < 1 or self.size < 0:
             raise ValueError("header of a sealed file is damaged")

@@ -18,11 +18,12 @@ class Alarms:
         self.changed: Callable[[], None] = lambda: None
 
     def raise_(self, name: str, detail: str) -> None:
-        since_ms, before = self.standing.get(name, (self._clock.now_ms(), ""))
-        if name not in self.standing:
+        before = self.standing.get(name)
+        if before is None:
             log.error("alarm_raised", key=name, reason=detail)
-        self.standing[name] = (since_ms, detail)
-        if detail != before:
+        now = (before[0] if before is not None else self._clock.now_ms(), detail)
+        self.standing[name] = now
+        if now != before:
             self.changed()
 
     def lower(self, name: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,10 @@ from callcenter.live import facts as f
 from callcenter.live.alarms import Alarms
 from callcenter.live.book import TALKING
 from callcenter.live.host import AnyFact, Host
-from callcenter.projection import SAVED
+from callcenter.projection import DELETED, FAILED, SAVED
 from channels.base import VoiceCommands
 from crm_core.db import reads
+from routing import Command
 
 log = logging.get("recordings")
 DISK_FULL = "disk_full"
@@ -32,6 +33,7 @@ ALARM = "recordings_disk"
 _LOOK_EVERY_MS = 5_000
 _RETENTION_EVERY_MS = 3_600_000
 _DAY_MS = 86_400_000
+_ANNOUNCED_MS = 30 * _DAY_MS
 _AT_ONCE = 200
 _MB = 1_000_000
 
@@ -63,22 +65,32 @@ class Retention:
         self._engine, self._rules = reads(engine), (*rules, Rule(keep_days))
 
     def over(self, now_ms: int, limit: int = _AT_ONCE) -> list[tuple[str, str, str]]:
-        """(interaction, name, file), oldest first; none that is held."""
+        """(interaction, name, file), oldest first; none that is held. Of one that failed there is no file but perhaps
+        its sides."""
         shortest_ms = min(rule.keep_days for rule in self._rules) * _DAY_MS
         query = text(
             "SELECT r.id, r.interaction_id, r.file, r.started_at_ms, i.queue, i.wrap_up_code, i.direction, i.number "
             "FROM recordings r JOIN interactions i ON i.id = r.interaction_id "
-            "WHERE r.state = :saved AND r.held = 0 AND r.started_at_ms < :before ORDER BY r.started_at_ms, r.id"
+            "WHERE r.state IN (:saved, :failed) AND r.held = 0 AND r.started_at_ms < :before "
+            "ORDER BY r.started_at_ms, r.id"
         )
         found: list[tuple[str, str, str]] = []
         with self._engine.connect() as connection:
-            for row in connection.execute(query, {"saved": SAVED, "before": now_ms - shortest_ms}):
+            values = {"saved": SAVED, "failed": FAILED, "before": now_ms - shortest_ms}
+            for row in connection.execute(query, values):
                 rule = next(rule for rule in self._rules if rule.fits(row))
                 if row.started_at_ms < now_ms - rule.keep_days * _DAY_MS:
                     found.append((row.interaction_id, row.id, row.file))
                     if len(found) == limit:
                         break
         return found
+
+    def deleted(self, since_ms: int) -> list[tuple[str, str]]:
+        """(name, file) of what was deleted since then: a core may have stopped between the word and the deed."""
+        query = text("SELECT id, file FROM recordings WHERE state = :deleted AND deleted_at_ms >= :since")
+        with self._engine.connect() as connection:
+            rows = connection.execute(query, {"deleted": DELETED, "since": since_ms})
+            return [(row.id, row.file) for row in rows]
 
 
 class RecordingKeeper:
@@ -97,8 +109,12 @@ class RecordingKeeper:
         self._host, self._scheduler, self._voice = host, scheduler, voice
         self._retention, self._alarms, self._executor = retention, alarms, executor
         self._folder, self._min_free, self._free_bytes = folder, min_free_mb * _MB, free_bytes
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._timers: list[Handle] = []
+        self._task: asyncio.Task[None] | None = None
+        self._timers: dict[str, Handle] = {}
+        self._held: dict[str, bool] = {}
+        """holds that were put or lifted since the start, by interaction: history may not know of them yet"""
+        self.in_history: Callable[[], Awaitable[None]] = _at_once
+        host.listeners.append(self._heard)
         self.room = True
         """new calls are recorded"""
         self.deleted = 0
@@ -108,17 +124,17 @@ class RecordingKeeper:
         self._clean_up()
 
     def close(self) -> None:
-        for timer in self._timers:
+        for timer in self._timers.values():
             timer.cancel()
-        for task in self._tasks:
-            task.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
     def found_no_room(self) -> None:
         """A file could not be written: the disk was full between two looks."""
         self._short(0)
 
     def _look(self) -> None:
-        self._again(_LOOK_EVERY_MS, self._look)
+        self._timers["look"] = self._scheduler.after(_LOOK_EVERY_MS, self._look)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             free = self._free_bytes(self._folder)
@@ -135,37 +151,49 @@ class RecordingKeeper:
     def _short(self, free: int) -> None:
         self.room = False
         self._alarms.raise_(ALARM, f"{free // _MB} MB")
-        self._do(lambda: self._delete("disk"))
+        self._delete_over("disk")
         if free < self._min_free // 4:
             for live in list(self._host.book.interactions.values()):
                 if live.recordings and live.state == TALKING:
                     self._voice.command(live.worker, "stop_record", live.leg)
 
     def _clean_up(self) -> None:
-        self._again(_RETENTION_EVERY_MS, self._clean_up)
-        self._do(lambda: self._delete("retention"))
+        self._timers["clean_up"] = self._scheduler.after(_RETENTION_EVERY_MS, self._clean_up)
+        self._delete_over("retention")
 
-    def _again(self, delay_ms: int, action: Callable[[], None]) -> None:
-        self._timers = [*self._timers[-3:], self._scheduler.after(delay_ms, action)]
+    def _heard(self, facts: Sequence[AnyFact], _commands: Sequence[Command]) -> None:
+        for fact in facts:
+            if isinstance(fact, f.RecordingsHeld | f.RecordingsFreed):
+                self._held[fact.interaction] = isinstance(fact, f.RecordingsHeld)
 
-    def _do(self, work: Callable[[], Any]) -> None:
-        task = asyncio.get_running_loop().create_task(work())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _delete_over(self, why: str) -> None:
+        """One at a time: who is at it already does all of it."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._delete(why))
 
     async def _delete(self, why: str) -> None:
-        """Everything beyond its time, in pieces. The fact comes first: a file without a record would stay for ever,
-        a record without a file says what became of it."""
+        """Everything beyond its time, in pieces. The fact comes first: a record without a file says what became of
+        it, and what the last core announced and did not do is done now."""
         loop, now_ms = asyncio.get_running_loop(), self._host.clock.now_ms()
         try:
-            over = await loop.run_in_executor(self._executor, self._retention.over, now_ms)
+            announced = await loop.run_in_executor(
+                self._executor, self._retention.deleted, now_ms - _ANNOUNCED_MS
+            )
+            await loop.run_in_executor(self._executor, self._unlink, announced)
+            while True:
+                over = await loop.run_in_executor(self._executor, self._retention.over, now_ms)
+                going = [one for one in over if not self._held.get(one[0])]
+                if going:
+                    await self._delete_these(going, why, now_ms)
+                if len(over) < _AT_ONCE or not going:
+                    return
+                await self.in_history()
         except Exception as error:
             log.error("retention_unreadable", reason=type(error).__name__)
-            return
-        if not over:
-            return
-        facts: list[AnyFact] = [f.RecordingDeleted(i, name, why, now_ms) for i, name, _file in over]
-        files = [Path(file) for _i, _name, file in over]
+
+    async def _delete_these(self, going: list[tuple[str, str, str]], why: str, now_ms: int) -> None:
+        loop = asyncio.get_running_loop()
+        facts: list[AnyFact] = [f.RecordingDeleted(i, name, why, now_ms) for i, name, _file in going]
         committed: asyncio.Future[None] = loop.create_future()
 
         def settle() -> None:
@@ -174,14 +202,24 @@ class RecordingKeeper:
 
         self._host.submit(*facts, after_commit=settle)
         await committed
-        await loop.run_in_executor(self._executor, _unlink, files)
-        self.deleted += len(files)
-        log.info("recordings_deleted", facts=len(files), reason=why)
+        named = [(name, file) for _i, name, file in going]
+        gone = await loop.run_in_executor(self._executor, self._unlink, named)
+        self.deleted += gone
+        log.info("recordings_deleted", facts=gone, reason=why)
+
+    def _unlink(self, named: Sequence[tuple[str, str]]) -> int:
+        """How many are gone; the others are tried again at the next cleaning up."""
+        gone = 0
+        for name, file in named:
+            sides = [self._folder / f"{name}-{side}.wav" for side in ("caller", "agent")]
+            try:
+                for path in (*([Path(file)] if file else []), *sides):
+                    path.unlink(missing_ok=True)
+                gone += 1
+            except OSError as error:
+                log.error("recording_not_deleted", reason=type(error).__name__)
+        return gone
 
 
-def _unlink(files: Sequence[Path]) -> None:
-    for file in files:
-        try:
-            file.unlink(missing_ok=True)
-        except OSError as error:
-            log.error("recording_not_deleted", reason=type(error).__name__)
+async def _at_once() -> None:
+    return None

@@ -74,6 +74,8 @@ class Offers:
         self._host_part = host_of(address)
         self.room_to_record: Callable[[], bool] = lambda: True
         """False while the disk is too full"""
+        self._unplanned: set[str] = set()
+        """legs that ring while there is no room to record their conversation"""
         self.introduce: Introduce = lambda _interaction, _auto, ready: ready([])
         host.listeners.append(self._heard)
 
@@ -117,9 +119,8 @@ class Offers:
     ) -> None:
         """The worker joined caller and agent; `recording`: the fact that a recording began with it."""
         facts = self.answered(interaction, at_ms) if interaction.agent_leg == leg else []
-        if facts and self._rules.record and not recording and not self.room_to_record():
-            name = f"{interaction.id}-{at_ms}"
-            facts.append(f.RecordingFailed(interaction.id, "disk_full", name, at_ms))
+        if facts and leg in self._unplanned:
+            facts += self.unrecorded(interaction)
         if facts or recording:
             self._host.submit(*facts, *recording)
         if not (interaction.state == TALKING and interaction.agent_leg == leg):
@@ -210,6 +211,9 @@ class Offers:
         self._host.submit(f.AgentDialled(interaction.id, interaction.contact, offer, agent, leg, at_ms))
         outside = seat is not None and seat.device.startswith("tel:")
         caller_id = self._seats.caller_id(interaction.queue)
+        plan = self.recording(interaction)
+        if plan is None:
+            self._unplanned = {*list(self._unplanned)[-1_000:], leg}
         view = self._host.engine.offer_view(offer)
         left_ms = view.expires_at_ms - at_ms if view else 20_000
         self._voice.command(
@@ -230,7 +234,7 @@ class Offers:
             },
             on_answer={
                 "bridge": interaction.leg,
-                "record": self.recording(interaction),
+                "record": plan,
                 **({"first": first} if first else {}),
             },
             then={"on_peer_gone": "hangup", "on_peer_lost": "hangup"},
@@ -257,6 +261,13 @@ class Offers:
             headers["Call-Info"] = f"<sip:{self._address}>;answer-after=0"
             headers["Alert-Info"] = "<http://callcenter.invalid>;info=alert-autoanswer;delay=0"
         return headers
+
+    def unrecorded(self, interaction: Interaction) -> list[AnyFact]:
+        """The word that a conversation is not recorded though it should be; nothing where it shall not."""
+        if not self._rules.record:
+            return []
+        at_ms = self._host.clock.now_ms()
+        return [f.RecordingFailed(interaction.id, "disk_full", f"{interaction.id}-{at_ms}", at_ms)]
 
     def recording(self, interaction: Interaction) -> dict[str, Any] | None:
         """The plan of a recording that begins now; None where none shall."""

@@ -38,7 +38,7 @@ def answer(job: Any) -> Answer:
         plain = target.with_suffix(".wav")
         try:
             length_ms = _join([Path(side) for side in job["sides"]], plain)
-            about = {"ms": length_ms, "outline": outline(plain)}
+            about = {"name": target.stem, "ms": length_ms, "outline": outline(plain)}
             name = KeyName(job["person"], job["mark"])
             sealed = seal_file(plain, target, bytes.fromhex(job["key"]), name, about)
         finally:
