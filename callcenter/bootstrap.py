@@ -24,7 +24,7 @@ from callcenter.kernel import logging
 from callcenter.kernel.clock import SystemClock
 from callcenter.kernel.collector import spare_the_collector
 from callcenter.kernel.envelope import MasterKey
-from callcenter.kernel.errors import ConfigError
+from callcenter.kernel.errors import ConfigError, NotAllowed
 from callcenter.kernel.ids import IdFactory
 from callcenter.kernel.schedule import AsyncioScheduler
 from callcenter.live import trail
@@ -39,6 +39,7 @@ from callcenter.live.hours import HoursKeeper
 from callcenter.live.introduction import Introductions
 from callcenter.live.keeper import RecordingKeeper, Retention, Rule
 from callcenter.live.lookups import CrmLookups
+from callcenter.live.messages import Messages, open_messages
 from callcenter.live.offers import CallRules, Offers
 from callcenter.live.recordings import RecordingSealer
 from callcenter.live.speech import Speech
@@ -147,6 +148,7 @@ class Core:
             self.executor,
             prompt_file(settings, "zip"),
         )
+        self.keeper.in_history = self.until_in_history
         self.offers.introduce = self.introductions.introduce
         self.offers.room_to_record = lambda: self.keeper.room
         self.recordings.full = self.keeper.found_no_room
@@ -190,6 +192,7 @@ class Core:
         )
         # the pool reports to the adoption desk from its first word on
         self.pool.events = self.adoption
+        self.messages = Messages(host, open_messages(self.records))
         codes = {code.code for code in self.directory.wrap_up_codes}
         self.agents = AgentDesk(host, self.directory.agents, lambda: codes)
         self.metrics = Metrics(self)
@@ -304,6 +307,20 @@ class Core:
                 self._waiting_saved.append((wanted, future))
             elif not future.done():
                 future.set_result(None)
+
+    async def on_record(self, *facts: Any, timeout_s: float = 5.0) -> None:
+        """Submit these facts and return when the journal has them. Raises NotAllowed: database."""
+        committed: asyncio.Future[None] = self.loop.create_future()
+
+        def settle() -> None:
+            if not committed.done():
+                committed.set_result(None)
+
+        self.host.submit(*facts, after_commit=settle)
+        try:
+            await asyncio.wait_for(committed, timeout_s)
+        except TimeoutError as error:
+            raise NotAllowed("database") from error
 
     async def until_in_history(self, timeout_s: float = 2.0) -> None:
         """Return when history shows what was submitted so far, or time is up: it will show it later."""

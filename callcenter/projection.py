@@ -51,7 +51,7 @@ CONTACT_COLUMNS = (
 )
 RECORDING_COLUMNS = (
     *("id", "interaction_id", "org_id", "kind", "file", "started_at_ms", "duration_ms", "size", "sha256"),
-    *("state", "reason", "marks", "held", "note_ref", "deleted_at_ms"),
+    *("state", "reason", "marks", "held", "note_ref", "deleted_at_ms", "queue", "taken_by", "done_at_ms"),
 )
 AUDIT_COLUMNS = ("seq", "n", "org_id", "at_ms", "actor", "action", "subject", "detail")
 RECORDING, SAVED, FAILED, DELETED = "recording", "saved", "failed", "deleted"
@@ -115,6 +115,8 @@ class Projection:
             "RecordingSaved": self._recorded,
             "RecordingFailed": self._recording_failed,
             "RecordingDeleted": self._recording_deleted,
+            "MessageTaken": lambda fact: self._message(fact, taken_by=fact["agent"]),
+            "MessageDone": lambda fact: self._message(fact, done_at_ms=fact["occurred_at_ms"]),
             "RecordingsHeld": lambda fact: self._held(fact, 1, fact["note_ref"]),
             "RecordingsFreed": lambda fact: self._held(fact, 0, ""),
             "ActionTaken": self._acted,
@@ -336,22 +338,29 @@ class Projection:
             self._open(record, PARKED, fact["occurred_at_ms"], fact["agent"])
 
     def _recording_started(self, fact: Plain) -> None:
-        self._recording(
-            fact, recording_name(fact["caller_file"]), fact["occurred_at_ms"], fact.get("kind", "call")
-        )
+        name = recording_name(fact["caller_file"])
+        row = self._recording(fact, name, fact["occurred_at_ms"])
+        if row is not None:
+            row.update(kind=fact.get("kind", "call"), queue=fact.get("queue", ""))
 
-    def _recording(self, fact: Plain, name: str, at_ms: int, kind: str = "call") -> Plain | None:
+    def _message(self, fact: Plain, **changes: Any) -> None:
+        row = self._recording(fact, fact["name"], fact["occurred_at_ms"])
+        if row is not None:
+            row.update(changes)
+
+    def _recording(self, fact: Plain, name: str, at_ms: int) -> Plain | None:
         """The row of this recording; a new one where the log does not know its beginning."""
         record = self._record(fact)
         if record is None:
             return None
         found = next((one for one in record.recordings if one["id"] == name), None)
         if found is None:
+            held = next((one for one in record.recordings if one["held"]), {"held": 0, "note_ref": ""})
             found = {
                 "id": name,
                 "interaction_id": record.row["id"],
                 "org_id": record.row["org_id"],
-                "kind": kind,
+                "kind": "call",
                 "file": "",
                 "started_at_ms": at_ms,
                 "duration_ms": 0,
@@ -360,9 +369,12 @@ class Projection:
                 "state": RECORDING,
                 "reason": "",
                 "marks": "",
-                "held": 0,
-                "note_ref": "",
+                "held": held["held"],
+                "note_ref": held["note_ref"],
                 "deleted_at_ms": None,
+                "queue": "",
+                "taken_by": "",
+                "done_at_ms": None,
             }
             record.recordings.append(found)
         return found
@@ -385,6 +397,7 @@ class Projection:
                 size=fact.get("size", 0),
                 sha256=fact.get("sha256", ""),
                 state=SAVED,
+                reason="",
             )
 
     def _recording_failed(self, fact: Plain) -> None:

@@ -55,6 +55,11 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """The message is complete."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     result: Mapping[str, Any]
 
@@ -69,7 +74,7 @@ class Refused:
     reason: str
 
 
-Input = Said | Entered | Silence | Answered | Failed | Refused
+Input = Said | Entered | Silence | Answered | Failed | Refused | Recorded
 
 
 # --- verbs -------------------------------------------------------------------------------------------
@@ -115,11 +120,19 @@ class Enqueue:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeMessage:
+    """Once what is said has been heard: a tone, then what the caller says is kept for this queue."""
+
+    queue: str
+    max_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     outcome: str
 
 
-Verb = Speak | Listen | Ask | Enqueue | Finish
+Verb = Speak | Listen | Ask | Enqueue | TakeMessage | Finish
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +174,9 @@ def step(flow: Flow, state: State, given: Input) -> Step:
             nothing: dict[str, Any] = {}
             variables = {**state.variables, node.lookup.into: nothing}
             return _goto(flow, replace(state, variables=variables), node.lookup.failed)
+    if node.voicemail is not None and isinstance(given, Recorded | Failed):
+        after = node.voicemail.next if isinstance(given, Recorded) else node.voicemail.failed
+        return _goto(flow, state, after)
     if node.queue is not None and isinstance(given, Refused):
         return _goto(flow, state, node.queue.refused)
     raise FlowError(f"{state.node}: a {node.verb} does not take {type(given).__name__}")
@@ -258,6 +274,10 @@ def _wait(flow: Flow, state: State, node: Node, before: tuple[Words, ...]) -> tu
         return (Ask(node.lookup.name, args),)
     if node.queue is not None:
         return (Enqueue(_render(state, node.queue.queue)),)
+    if node.voicemail is not None:
+        message = node.voicemail
+        words = before + _words(flow, state, message.words)
+        return (Speak(words, False, False), TakeMessage(_render(state, message.queue), message.max_s))
     return (Finish(node.end.outcome if node.end else "served"),)
 
 

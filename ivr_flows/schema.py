@@ -7,6 +7,7 @@ lookup  asks the host by name; the answer lies under `into` (empty when it faile
 branch  the first case whose value equals the variable
 set     variables from templates
 queue   the rest is for a person
+voicemail  words and a tone, then the caller's message for a queue, until a key, silence or `max_s`
 goto    another node
 end     the flow is over; the host hangs up
 """
@@ -117,12 +118,22 @@ class Queue(_Part):
     """where the flow goes on when the queue is closed or full"""
 
 
+class Voicemail(_Part):
+    words: Said
+    queue: str
+    """a template: the queue whose agents listen to it"""
+    max_s: Annotated[int, Field(ge=5, le=600)] = 120
+    next: NodeName
+    failed: NodeName
+    """where the flow goes on when nothing can be recorded now"""
+
+
 class Goto(_Part):
     next: NodeName
 
 
 class End(_Part):
-    outcome: Literal["served", "closed", "overflowed"] = "served"
+    outcome: Literal["served", "closed", "overflowed", "message"] = "served"
 
 
 class Node(_Part):
@@ -135,6 +146,7 @@ class Node(_Part):
     branch: Branch | None = None
     set: Set | None = None
     queue: Queue | None = None
+    voicemail: Voicemail | None = None
     goto: Goto | None = None
     end: End | None = None
 
@@ -150,7 +162,7 @@ class Node(_Part):
         return next(name for name in VERBS if getattr(self, name) is not None)
 
 
-VERBS = ("say", "menu", "collect", "lookup", "branch", "set", "queue", "goto", "end")
+VERBS = ("say", "menu", "collect", "lookup", "branch", "set", "queue", "voicemail", "goto", "end")
 
 
 class Flow(_Part):

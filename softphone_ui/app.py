@@ -19,6 +19,7 @@ from softphone_ui import (
     board_api,
     calls_api,
     feed,
+    messages_api,
     pages,
     phone_api,
     recordings_api,
@@ -77,7 +78,16 @@ def build_app(panel: Panel) -> FastAPI:
     async def metrics() -> Response:
         return Response(panel.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    for part in (api, calls_api, supervise_api, phone_api, board_api, recordings_api, audit_api):
+    for part in (
+        api,
+        calls_api,
+        supervise_api,
+        phone_api,
+        board_api,
+        recordings_api,
+        audit_api,
+        messages_api,
+    ):
         app.include_router(part.router)
     app.include_router(feed.router)
     app.include_router(pages.router)

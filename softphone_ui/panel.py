@@ -13,10 +13,12 @@ from callcenter.live.book import CALLING, RINGING, SUPERVISOR, TALKING, WRAPPING
 from callcenter.live.control import AGENT, HOLD, LINK, MUTE, NUMBER, Target
 from callcenter.live.facts import AgentReleased, GuestLeft, GuestTookOver, InteractionParked
 from callcenter.live.host import AnyFact
+from callcenter.live.messages import VoiceMessage
 from callcenter.queries import ContactQueries
 from config.settings import BROWSER
 from ivr_flows.schema import Flow
 from routing import AgentChanged, Command
+from routing.policy import satisfies
 from softphone_ui.auth import Identity, Sessions
 from softphone_ui.board import Board
 from softphone_ui.hub import Hub
@@ -48,6 +50,8 @@ class Panel:
         self.board = Board(core)
         self.recordings = Recordings(core)
         core.alarms.changed = self._alarms_changed
+        self.messages = core.messages
+        core.messages.changed = self._message_changed
         self.secure_cookies: bool = (
             core.settings.http.secure_cookies or core.settings.http.tls_cert is not None
         )
@@ -160,6 +164,7 @@ class Panel:
             "calls": self._calls(login) if agent is None else [],
             "parked": self._parked(),
             "alarms": self._alarms() if agent is None else [],
+            "messages": self._messages(login),
             "phone": self.browser_phones.phones.get(login),
             "contacts": [
                 *(self._contact(interaction, self._state_for(interaction, login)) for interaction in mine),
@@ -176,6 +181,50 @@ class Panel:
             if engine.is_open(name)
         ]
         return {"agents": self._everybody(), "queues": queues}
+
+    def serves(self, login: str, queue: str) -> bool:
+        """Has this agent the skills of this queue? Supervisors serve all."""
+        policy = self._host.engine.policy
+        own, wanted = policy.agents.get(login), policy.queues.get(queue)
+        if own is None:
+            return login in self._core.directory.people
+        return wanted is not None and satisfies(own.skills, wanted.skills)
+
+    def message(self, login: str, name: str) -> VoiceMessage:
+        """An open message that is this person's to see to. Raises NotAllowed: message_done."""
+        message: VoiceMessage | None = self._core.messages.open.get(name)
+        if message is None or not self.serves(login, message.queue):
+            raise NotAllowed("message_done")
+        return message
+
+    async def call_back(self, login: str, name: str) -> str:
+        """Take a message and call who left it. Raises NotAllowed as `call_out`, and message_*, no_number."""
+        message = self.message(login, name)
+        number = self._core.private.get(message.party_ref)
+        if not number:
+            raise NotAllowed("no_number")
+        self.messages.take(login, name)
+        return await self.call_out(login, Target(number=number))
+
+    def _messages(self, login: str) -> list[Plain]:
+        titles = self._core.directory.queue_titles()
+        return [
+            {
+                "name": message.name,
+                "party": national(self._core.private.get(message.party_ref)),
+                "queue": titles.get(message.queue, message.queue),
+                "left_at_ms": message.left_at_ms,
+                "duration_ms": message.duration_ms,
+                "taken_by": self._name(message.taken_by) if message.taken_by else "",
+                "mine": message.taken_by == login,
+            }
+            for message in self._core.messages.open.values()
+            if self.serves(login, message.queue)
+        ]
+
+    def _message_changed(self, _message: VoiceMessage) -> None:
+        for login in self.hub.logins():
+            self.hub.push_soon(login)
 
     def _alarms(self) -> list[Plain]:
         return [

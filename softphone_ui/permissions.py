@@ -11,6 +11,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "own.call": frozenset({AGENT}),
     "own.wrap_up": frozenset({AGENT}),
     "own.phone": frozenset({AGENT, SUPERVISOR}),
+    "own.messages": frozenset({AGENT, SUPERVISOR}),
     "own.contacts": frozenset(ROLES),
     "customers.read": frozenset({AGENT, SUPERVISOR}),
     "directory.read": frozenset({AGENT, SUPERVISOR, ADMINISTRATOR}),

@@ -72,6 +72,10 @@ def ringback(target: Path) -> None:
     subprocess.run(["sox", "-n", "-r", "8000", "-b", "16", "-c", "1", target, *tone], check=True)
 
 
+TONES = {"zip": (1000, 0.18, 0.12), "beep": (800, 0.4, 0.05)}
+"""hertz, seconds, seconds of silence behind it"""
+
+
 def tone(target: Path, hertz: int, seconds: float, quiet_s: float) -> None:
     """A short tone with a pause behind it: what an agent hears before a customer, a caller before their message."""
     made = [
@@ -96,7 +100,7 @@ def main() -> None:
     texts: dict[tuple[str, str], str] = {}
     for flow in shipped().values():
         for name, words in flow.prompts.items():
-            for language, text in words.items():
+            for language, text in words.items() if name not in TONES else ():
                 texts[language, name] = text
     for language in VOICES:
         texts[language, "welcome"] = WELCOME[language]
@@ -111,7 +115,7 @@ def main() -> None:
     if everything or not (PROMPTS / "ringback.wav").exists():
         ringback(PROMPTS / "ringback.wav")
         print("ringback.wav")
-    for name, hertz, seconds, quiet_s in (("zip", 1000, 0.18, 0.12), ("beep", 800, 0.4, 0.05)):
+    for name, (hertz, seconds, quiet_s) in TONES.items():
         if everything or not (PROMPTS / f"{name}.wav").exists():
             tone(PROMPTS / f"{name}.wav", hertz, seconds, quiet_s)
             print(f"{name}.wav")

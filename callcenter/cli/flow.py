@@ -113,6 +113,10 @@ def _perform(
         answer = answers.get(verb.name)
         show(f"[{node}] lookup {verb.name} {dict(verb.args)} -> {answer}\n")
         return iv.Failed("not given") if answer is None else iv.Answered(answer)
+    if isinstance(verb, iv.TakeMessage):
+        show(f"[{node}] message for {verb.queue}\n")
+        ask("(message, Enter to end) ")
+        return iv.Recorded()
     if isinstance(verb, iv.Enqueue):
         show(f"[{node}] queue {verb.queue}\n")
         return None

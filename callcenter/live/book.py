@@ -15,6 +15,7 @@ IN_FLOW, WAITING, RINGING, TALKING, WRAPPING = "flow", "waiting", "ringing", "ta
 PARKED, OUTSIDE, CALLING = "parked", "outside", "calling"
 """put aside by an agent; with somebody whom the engine does not know; called by us and not answered yet"""
 SUPERVISOR = "supervisor"
+VOICEMAIL = "voicemail"
 
 
 @dataclass(slots=True)
@@ -70,6 +71,8 @@ class Interaction:
     """in, out, internal (a colleague is called)"""
     callee: str = ""
     """login of the colleague who was called"""
+    message: str = ""
+    """the queue for which the caller left one"""
 
     @property
     def recording(self) -> list[str]:
@@ -225,6 +228,7 @@ class Book:
                 file for file in (fact.caller_file, fact.agent_file) if file
             ]
             interaction.recording_paused = False
+            interaction.message = fact.queue if fact.kind == VOICEMAIL else interaction.message
 
     def _recording_over(self, fact: Any, name: str) -> None:
         """Older facts name none: then it was the newest."""

@@ -29,6 +29,7 @@ from callcenter.live.host import AnyFact, Host
 from callcenter.live.offers import Offers
 from channels.base import VoiceCommands
 from routing import facts as rf
+from routing.policy import satisfies
 from routing.state import IDLE, LOGGED_OUT, NOT_READY
 
 log = logging.get("control")
@@ -78,6 +79,8 @@ class CallControl:
         self._parked_until: dict[str, Handle] = {}
         self._rung: dict[str, str] = {}
         """by interaction of our own making: the other side's leg, once it was dialled"""
+        self._unrecorded: dict[str, bool] = {}
+        """of those: there was no room to record it"""
         self._asked: dict[str, dict[str, str]] = {}
         """modes that were commanded and of which the worker has not spoken yet: the next command builds on them"""
 
@@ -164,6 +167,7 @@ class CallControl:
         self._rung[live.id] = live.leg
         self._voice.command(live.worker, "music", leg, file=self._ringback)
         record = self._offers.recording(live) if live.direction == "out" else None
+        self._unrecorded[live.id] = live.direction == "out" and record is None
         sides = {"caller": live.leg, "agent": leg}
         self._voice.command(
             live.worker,
@@ -317,6 +321,8 @@ class CallControl:
         joined: list[AnyFact] = []
         if live.state == CALLING and live.leg in members:
             joined.append(f.InteractionAnswered(live.id, live.contact, "", live.agent, live.agent_leg, at_ms))
+            if self._unrecorded.pop(live.id, False):
+                joined += self._offers.unrecorded(live)
         joined += [
             f.GuestJoined(live.id, leg, at_ms)
             for leg, guest in live.guests.items()
@@ -339,6 +345,7 @@ class CallControl:
         """Nothing is owed to it any more."""
         self._asked.pop(interaction, None)
         self._rung.pop(interaction, None)
+        self._unrecorded.pop(interaction, None)
 
     def guest_ended(self, live: Interaction, fact: Mapping[str, Any], at_ms: int) -> None:
         """A guest hung up, did not answer, or was let go."""
@@ -517,9 +524,8 @@ class CallControl:
         """The first queue that this agent serves; the first of all where they serve none."""
         policy = self._host.engine.policy
         own = policy.agents.get(agent)
-        skills = dict(own.skills) if own is not None else {}
         for name, queue in policy.queues.items():
-            if all(skills.get(skill, 0) >= level for skill, level in queue.skills):
+            if own is not None and satisfies(own.skills, queue.skills):
                 return name
         return next(iter(policy.queues), "")
 
@@ -609,8 +615,9 @@ class CallControl:
                 f.GuestTookOver(live.id, guest.leg, guest.who, contact, at_ms),
                 rf.ContactAdopted(contact, queue, arrived_ms, at_ms, guest.who),
             ]
-        self._host.submit(*self._released(live, "hand_over"), *taken)
         recording = self._offers.recording(live)
+        missed = self._offers.unrecorded(live) if recording is None else []
+        self._host.submit(*self._released(live, "hand_over"), *taken, *missed)
         if recording is not None:
             self._voice.command(live.worker, "record", live.leg, record=recording)
 

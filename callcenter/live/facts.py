@@ -202,6 +202,8 @@ class RecordingStarted:
     occurred_at_ms: int
     kind: str = "call"
     """call, voicemail"""
+    queue: str = ""
+    """whose agents listen to a message"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +252,24 @@ class RecordingDeleted:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageTaken:
+    """An agent sees to a message; "" gives it back."""
+
+    interaction: str
+    name: str
+    agent: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDone:
+    interaction: str
+    name: str
+    agent: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecordingsHeld:
     """Legal hold: nothing of this interaction is deleted until it is lifted."""
 
@@ -269,7 +289,7 @@ class RecordingsFreed:
 @dataclass(frozen=True, slots=True)
 class InteractionEnded:
     """outcome: answered, abandoned (while queued), served (by the flow), left_in_flow, closed,
-    overflowed, cut_off, not_reached (a call of ours). by: caller, agent, system, worker."""
+    overflowed, cut_off, not_reached (a call of ours), message (left one). by: caller, agent, system, worker."""
 
     interaction: str
     outcome: str
@@ -360,6 +380,8 @@ LIVE_KINDS = (
     RecordingSaved,
     RecordingFailed,
     RecordingDeleted,
+    MessageTaken,
+    MessageDone,
     RecordingsHeld,
     RecordingsFreed,
     InteractionEnded,

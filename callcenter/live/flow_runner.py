@@ -48,6 +48,10 @@ class FlowEnds(Protocol):
 
     def finish(self, interaction: Interaction, outcome: str) -> None: ...
 
+    def take_message(self, interaction: Interaction, queue: str, max_s: int) -> bool: ...
+
+    def message_over(self, interaction: Interaction) -> None: ...
+
     def broken(self, interaction: Interaction) -> None: ...
 
 
@@ -62,6 +66,11 @@ class _Run:
     play: str = ""
     speaking_to_the_end: bool = False
     listen: iv.Listen | None = None
+    message: iv.TakeMessage | None = None
+    """what is to be taken, or is being taken, down"""
+    taking: bool = False
+    in_the_middle: bool = False
+    """a core has started while a message is being taken down: it goes on, and nothing is said into it"""
     timer: Handle | None = None
     turn: int = 0
     """counts steps: an answer to an earlier question is not taken for the present one"""
@@ -110,6 +119,10 @@ class FlowRunner:
             if live is not None and live.state == IN_FLOW:
                 self._early[interaction] = self._early.get(interaction, "") + digit
             return
+        if run.message is not None:
+            if run.taking:
+                self._ends.message_over(run.interaction)
+            return
         run.keys += digit
         if run.listen is not None:
             self._take_keys(run, run.listen)
@@ -121,8 +134,21 @@ class FlowRunner:
         run.play = ""
         if run.speaking_to_the_end:
             self._step(run, iv.Said())
+        elif run.message is not None:
+            self._take_down(run)
         elif run.listen is not None and run.timer is None:
             self._arm(run, run.listen.timeout_ms)
+
+    def recorded(self, interaction: str) -> None:
+        """What was recorded of the caller is complete."""
+        run = self._runs.get(interaction)
+        if run is not None and run.taking:
+            self._step(run, iv.Recorded())
+
+    def not_recorded(self, interaction: str) -> None:
+        run = self._runs.get(interaction)
+        if run is not None and run.taking:
+            self._step(run, iv.Failed("not_recorded"))
 
     def refused(self, interaction: str, reason: str) -> bool:
         """The queue did not take the contact; False where no flow runs that could go on."""
@@ -144,20 +170,23 @@ class FlowRunner:
                 self.stop(fact.interaction)
 
     def _open(
-        self, interaction: Interaction, name: str, first: Callable[[], iv.Step], playing: str = ""
+        self, interaction: Interaction, name: str, first: Callable[[], iv.Step], playing: str | None = None
     ) -> None:
+        """`playing`: of a flow that is resumed, the prompt that still plays, or ""."""
         try:
             step = first()
         except iv.FlowError as error:
             self._broken(interaction, error)
             return
         run = _Run(interaction, name, self._flows[name], step.state, keys=self._early.pop(interaction.id, ""))
+        run.in_the_middle = playing is not None and bool(interaction.recordings)
         self._runs[interaction.id] = run
-        self._perform(run, step, playing)
+        self._perform(run, step, playing or "")
 
     def _step(self, run: _Run, given: iv.Input) -> None:
         self._disarm(run)
         run.listen, run.play, run.speaking_to_the_end = None, "", False
+        run.message, run.taking, run.in_the_middle = None, False, False
         try:
             step = iv.step(run.flow, run.state, given)
         except iv.FlowError as error:
@@ -188,6 +217,10 @@ class FlowRunner:
                 self._ask(run, verb)
             elif isinstance(verb, iv.Enqueue):
                 self._ends.enqueue(run.interaction, verb.queue)
+            elif isinstance(verb, iv.TakeMessage):
+                run.message, run.keys = verb, ""
+                if not run.play:
+                    self._take_down(run)
             else:
                 self.stop(run.interaction.id)
                 self._ends.finish(run.interaction, verb.outcome)
@@ -206,6 +239,8 @@ class FlowRunner:
 
     def _speak(self, run: _Run, verb: iv.Speak, playing: str) -> None:
         run.speaking_to_the_end = verb.await_end
+        if run.in_the_middle:
+            return
         if playing:
             run.play = playing
             return
@@ -226,6 +261,21 @@ class FlowRunner:
             )
 
         self._speech.prepare(verb.words, ready)
+
+    def _take_down(self, run: _Run) -> None:
+        message = run.message
+        if message is None:
+            return
+        run.taking = True
+        if run.in_the_middle:
+            return
+        if self._ends.take_message(run.interaction, message.queue, message.max_s):
+            # the worker ends it in time; this is for one that is gone
+            run.timer = self._scheduler.after(
+                (message.max_s + 10) * 1000, lambda: self._step(run, iv.Recorded())
+            )
+        else:
+            self._step(run, iv.Failed("not_recorded"))
 
     def _listen(self, run: _Run, verb: iv.Listen) -> None:
         run.listen = verb

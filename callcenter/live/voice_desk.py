@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from callcenter.kernel import logging
 from callcenter.kernel.ids import IdFactory
 from callcenter.live import facts as f
-from callcenter.live.book import CALLING, IN_FLOW, RINGING, TALKING, WAITING, Interaction
+from callcenter.live.book import CALLING, IN_FLOW, RINGING, TALKING, VOICEMAIL, WAITING, Interaction
 from callcenter.live.control import CallControl
 from callcenter.live.flow_runner import FlowRunner
 from callcenter.live.host import AnyFact, Host
@@ -243,6 +243,8 @@ class VoiceDesk:
 
     def _recorded(self, _boot: str, fact: dict[str, Any]) -> None:
         self._recordings.stopped(fact["interaction"], fact["caller_file"], fact["agent_file"])
+        if self.flows is not None:
+            self.flows.recorded(fact["interaction"])
 
     def _failed(self, _boot: str, fact: dict[str, Any]) -> None:
         self._count(f"failed_{fact['op']}")
@@ -250,6 +252,8 @@ class VoiceDesk:
         interaction = self._host.book.of_leg(fact["leg"])
         if fact["op"] == "room" and interaction is not None and self.control is not None:
             self.control.not_done(interaction)
+        if fact["op"] == "message" and interaction is not None and self.flows is not None:
+            self.flows.not_recorded(interaction.id)
         if fact["op"] == "record" and interaction is not None:
             at_ms = self._when(fact)
             name = f"{interaction.id}-{at_ms}"
@@ -278,6 +282,23 @@ class VoiceDesk:
             file=self._directory.sound_of(queue),
             **({"tag": tag} if tag else {}),
         )
+
+    def take_message(self, interaction: Interaction, queue: str, max_s: int) -> bool:
+        """What the caller says from now on is a message for this queue; False where nothing can be recorded."""
+        plan = self._offers.recording(interaction)
+        if plan is None:
+            return False
+        self._voice.command(
+            interaction.worker,
+            "message",
+            interaction.leg,
+            record={**plan, "kind": VOICEMAIL, "queue": queue},
+            max_s=max_s,
+        )
+        return True
+
+    def message_over(self, interaction: Interaction) -> None:
+        self._voice.command(interaction.worker, "stop_record", interaction.leg)
 
     def finish(self, interaction: Interaction, outcome: str) -> None:
         self._voice.command(interaction.worker, "hangup", interaction.leg, why="flow_ended")
@@ -340,13 +361,22 @@ class VoiceDesk:
 
 
 def _recording_started(fields: dict[str, Any], at_ms: int) -> f.RecordingStarted:
-    return f.RecordingStarted(fields["interaction"], fields["caller_file"], fields["agent_file"], at_ms)
+    return f.RecordingStarted(
+        fields["interaction"],
+        fields["caller_file"],
+        fields["agent_file"],
+        at_ms,
+        fields.get("about", "call"),
+        fields.get("queue", ""),
+    )
 
 
 def ending(interaction: Interaction, cause: str, by: str, at_ms: int) -> list[AnyFact]:
     """The facts that end an interaction, whatever state it was in."""
     outcomes = {IN_FLOW: "left_in_flow", WAITING: "abandoned", RINGING: "abandoned", TALKING: "answered"}
     outcomes[CALLING] = "not_reached"
+    if interaction.message:
+        outcomes[IN_FLOW] = "message"
     outcome = "cut_off" if by == "worker" else outcomes.get(interaction.state, "answered")
     if outcome == "abandoned" and interaction.answered_at_ms:
         outcome = "answered"  # somebody served them before they were sent on

@@ -1,11 +1,12 @@
 import { byId, call, duration, make, moment, money, say, settings, toast } from "./common.js";
 import { CallControls, parkedRows } from "./call.js";
 import { Link } from "./link.js";
+import { messageRows } from "./messages.js";
 import { renderOverview } from "./overview.js";
 import { BrowserPhone } from "./phone.js";
 
 const isAgent = settings.role === "agent";
-let state = { agent: null, queues: [], agents: [], calls: [], parked: [], contacts: [], alarms: [] };
+let state = { agent: null, queues: [], agents: [], calls: [], parked: [], contacts: [], alarms: [], messages: [] };
 let skew = 0;
 let wrapping = ""; // the interaction that the wrap-up form is about
 let offered = ""; // the offer that is shown
@@ -59,6 +60,8 @@ function draw() {
   renderContacts(current);
   byId("parked").replaceChildren(...parkedRows(state.parked, current, act, now));
   byId("parked-empty").hidden = state.parked.length > 0;
+  byId("messages").replaceChildren(...messageRows(state.messages, act, mayCall()));
+  byId("messages-empty").hidden = state.messages.length > 0;
   renderCall(current);
   const shown = current ?? state.contacts[0];
   byId("find").hidden = Boolean(shown);

@@ -24,6 +24,7 @@ from callcenter.live.control import CallControl
 from callcenter.live.cut_off import CutOffs
 from callcenter.live.flow_runner import FlowRunner
 from callcenter.live.host import Host, Recovered
+from callcenter.live.messages import Messages
 from callcenter.live.offers import CallRules, Offers, Seat
 from callcenter.live.supervision import Supervision
 from callcenter.live.voice_desk import DeskRules, VoiceDesk
@@ -298,6 +299,7 @@ class Centre:
             self._begin,
             lambda: {self.worker.boot},
         )
+        self.messages = Messages(self.host)
         self.agents = AgentDesk(self.host, self.people, lambda: self.codes)
         return recovered
 

@@ -114,6 +114,8 @@ class SimWorker:
             "on": lambda leg, sent: leg.then.update(sent["then"]),
             "expect": lambda leg, sent: self.expected.update({sent["token"]: (leg.id, sent)}),
             "keys": lambda leg, sent: self.pressed.append((leg.id, sent["keys"])),
+            "message": self._message,
+            "stop_record": lambda leg, _sent: self._stop_record(leg),
             "record": lambda leg, sent: self._record(leg, self.legs[leg.peer or ""], sent["record"]),
             "tag": lambda leg, sent: leg.tag.update(sent["tag"]),
         }
@@ -372,6 +374,20 @@ class SimWorker:
             self._stop_record(leg)
             self._dissolve(room)
             self._fact("unbridged", leg.id, other=peer)
+
+    def _message(self, leg: SimLeg, sent: Sent) -> None:
+        if leg.recording is not None:
+            return
+        plan = sent["record"]
+        leg.recording = {
+            "interaction": plan["interaction"],
+            "caller_file": f"{plan['folder']}/{plan['name']}-caller.wav",
+            "agent_file": "",
+            "started_ms": self.clock.now_ms(),
+            "about": plan["kind"],
+            "queue": plan["queue"],
+        }
+        self._fact("recording", leg.id, **leg.recording)
 
     def _record(self, caller: SimLeg, agent: SimLeg, plan: dict[str, Any]) -> None:
         self._fact("recording", caller.id, **self._recording(caller, agent, plan))

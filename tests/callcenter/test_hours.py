@@ -142,6 +142,9 @@ def test_queues_close_and_open_with_the_hours() -> None:
     centre.wait(130)
     assert [fact["queue"] for fact in centre.journalled("QueueClosed")] == ["service", "complaints"]
     refused = centre.queue_up(caller="13900139000")
+    centre.worker.finish_play(refused.leg)
+    centre.settle()
+    centre.wait(6)
     assert refused.id not in centre.host.book.interactions
     assert waiting.state == "waiting", "who waits already stays"
     centre.clock.advance(7 * 24 * 3_600_000 - 180_000)

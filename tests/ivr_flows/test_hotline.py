@@ -31,6 +31,7 @@ class Walk:
     lookups: Mapping[str, Mapping[str, Any] | None]
     nodes: list[str] = field(default_factory=list)
     heard: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     end: iv.Verb | None = None
     state: iv.State | None = None
 
@@ -58,6 +59,11 @@ class Walk:
         if isinstance(verb, iv.Listen):
             key = self.keys.pop(0) if self.keys else None
             return None if key is None else iv.Silence() if key == "-" else iv.Entered(key)
+        if isinstance(verb, iv.TakeMessage):
+            self.messages.append(verb.queue)
+            return (
+                iv.Failed("not_recorded") if self.keys[:1] == ["full"] and self.keys.pop(0) else iv.Recorded()
+            )
         if isinstance(verb, iv.Enqueue) and self.keys and self.keys[0] == "!":
             self.keys.pop(0)
             return iv.Refused("full")
@@ -73,6 +79,7 @@ def walk(
 
 
 SERVICE, COMPLAINTS = iv.Enqueue("service"), iv.Enqueue("complaints")
+MESSAGE_END = iv.Finish("message")
 SERVED, CLOSED_END, FULL_END = iv.Finish("served"), iv.Finish("closed"), iv.Finish("overflowed")
 LICENCE = "02001234567890123456"
 
@@ -105,8 +112,11 @@ LICENCE = "02001234567890123456"
         ("1 9 - 3", COMPLAINTS),
         ("- - - - -", SERVICE),
         # the queue does not take the caller
-        ("1 1 !", FULL_END),
-        ("1 3 !", FULL_END),
+        ("1 1 ! -", FULL_END),
+        ("1 3 ! 9", FULL_END),
+        # and may leave a message
+        ("1 1 ! 1", MESSAGE_END),
+        ("1 3 ! 1 full", FULL_END),
         # a sales agent, and then: again, a person, enough
         (f"1 2 {LICENCE} 0", SERVICE),
         ("1 2 10001 0", SERVICE),
@@ -175,9 +185,18 @@ def test_who_called_before_is_welcomed_back(customer: Any, welcomed: bool) -> No
 
 @pytest.mark.parametrize("keys", ["1 1", "1 3", "1 4", "1 0", "1 - - -", "1 2 - - -"])
 def test_outside_opening_hours_nobody_is_queued(keys: str) -> None:
-    way = walk(keys, hours=CLOSED)
+    way = walk(f"{keys} -", hours=CLOSED)
     assert way.end == CLOSED_END
-    assert way.heard[-1] == "zh/closed"
+    assert way.heard[-2:] == ["zh/closed", "zh/leave_message"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "queue"), [("1 1", "service"), ("1 3", "complaints"), ("1 - - -", "service")]
+)
+def test_outside_opening_hours_a_message_reaches_the_right_queue(keys: str, queue: str) -> None:
+    way = walk(f"{keys} 1", hours=CLOSED)
+    assert (way.end, way.messages) == (MESSAGE_END, [queue])
+    assert way.heard[-3:] == ["zh/speak_now", "zh/beep", "zh/message_kept"]
 
 
 def test_a_sales_agent_is_checked_at_night_too() -> None:
@@ -209,7 +228,7 @@ def test_the_recording_notice_comes_first() -> None:
         ("1 9 1", ["zh/main", "zh/not_known", "zh/main"]),
         ("1 2 - 10001", ["zh/ask_agent_number", "zh/nothing_heard", "zh/ask_agent_number"]),
         ("1 2 99 10001", ["zh/ask_agent_number", "zh/not_known", "zh/ask_agent_number"]),
-        ("1 1 !", ["zh/to_agent", "zh/busy"]),
+        ("1 1 ! -", ["zh/to_agent", "zh/busy"]),
         ("1 2 10001 - -", ["zh/after_check", "zh/after_check", "zh/goodbye"]),
     ],
 )
@@ -257,6 +276,8 @@ def legal(draw: Any, verb: iv.Verb) -> iv.Input | None:
         return draw(KEYS)
     if isinstance(verb, iv.Ask):
         return draw(st.one_of(RESULTS[verb.name].map(iv.Answered), st.just(iv.Failed("unavailable"))))
+    if isinstance(verb, iv.TakeMessage):
+        return draw(st.sampled_from([iv.Recorded(), iv.Failed("not_recorded")]))
     if isinstance(verb, iv.Enqueue):
         return draw(st.one_of(st.none(), st.just(iv.Refused("closed"))))
     return None
@@ -269,7 +290,7 @@ def test_no_caller_can_break_it(data: st.DataObject, language: str) -> None:
         assert at.verbs
         assert at.state.node in HOTLINE.nodes
         assert at.passed[-1] == at.state.node
-        assert isinstance(at.verbs[-1], iv.Speak | iv.Listen | iv.Ask | iv.Enqueue | iv.Finish)
+        assert isinstance(at.verbs[-1], iv.Verb)
         for verb in at.verbs:
             if isinstance(verb, iv.Speak):
                 assert all(words.text.strip() for words in verb.words), f"{at.state.node} says nothing"
@@ -301,8 +322,10 @@ def test_a_caller_stands_at_the_same_place_after_a_restart(data: st.DataObject) 
 def test_every_node_is_reached_by_some_caller() -> None:
     reached: set[str] = set()
     for keys, customer, hours, result in (
-        ("1 1 !", KNOWN, OPEN, "active"),
-        ("2 3", NEW, CLOSED, "active"),
+        ("1 1 ! -", KNOWN, OPEN, "active"),
+        ("1 1 ! 1 full", KNOWN, OPEN, "active"),
+        ("2 3 -", NEW, CLOSED, "active"),
+        ("2 3 1", NEW, CLOSED, "active"),
         ("1 4", NEW, OPEN, "active"),
         ("1 0", NEW, OPEN, "active"),
         *(

@@ -19,6 +19,7 @@ from ivr_flows.interpreter import (
     FlowError,
     Input,
     Listen,
+    Recorded,
     Refused,
     Said,
     Silence,
@@ -201,13 +202,14 @@ def test_an_end_says_how_it_ended() -> None:
 
 # --- mistakes ----------------------------------------------------------------------------------------
 
-INPUTS: list[Input] = [Said(), Entered("1"), Silence(), Answered({}), Failed("x"), Refused("x")]
+INPUTS: list[Input] = [Said(), Entered("1"), Silence(), Answered({}), Failed("x"), Refused("x"), Recorded()]
 WELCOME: dict[str, set[type]] = {
     "say": {Said, Entered},
     "menu": {Entered, Silence},
     "collect": {Entered, Silence},
     "lookup": {Answered, Failed},
     "queue": {Refused},
+    "voicemail": {Recorded, Failed},
     "end": set(),
 }
 
@@ -221,6 +223,14 @@ def test_an_input_belongs_to_its_node_or_is_a_flow_error(verb: str, given_input:
         "collect": collect("x", "z", "z"),
         "lookup": {"lookup": {"name": "l", "into": "x", "next": "z", "failed": "z"}},
         "queue": {"queue": {"queue": "q", "refused": "z"}},
+        "voicemail": {
+            "voicemail": {
+                "words": [{"text": {"zh": "请讲", "en": "speak"}}],
+                "queue": "q",
+                "next": "z",
+                "failed": "z",
+            }
+        },
         "end": END,
     }
     flow = flow_of(a=nodes[verb], z=END)

@@ -39,6 +39,8 @@ def test_every_prompt_of_a_shipped_flow_is_recorded_in_both_languages() -> None:
         for prompt in flow.prompts:
             for language in LANGUAGES:
                 path = PROMPTS / language / f"{prompt}.wav"
+                if (PROMPTS / f"{prompt}.wav").is_file():
+                    path = PROMPTS / f"{prompt}.wav"  # a sound of no language
                 with wave.open(str(path)) as file:
                     assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 8000), (
                         path

@@ -18,6 +18,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "branch": {"value": "{{ x }}", "cases": {"a": "b"}, "otherwise": "b"},
     "set": {"values": {"x": "1"}, "next": "b"},
     "queue": {"queue": "service", "refused": "b"},
+    "voicemail": {"words": [HELLO], "queue": "service", "next": "b", "failed": "b"},
     "goto": {"next": "b"},
     "end": {},
 }

@@ -102,16 +102,22 @@ class Office:
             pool=SimpleNamespace(statuses=list),
             edge=SimpleNamespace(status={}),
             alarms=Alarms(self.centre.clock),
+            messages=self.centre.messages,
             archive=RecordingArchive(records, self.journal, MASTER),
             recordings=SimpleNamespace(waiting=0, failed=0),
             keeper=SimpleNamespace(deleted=0),
             browser_phones=BrowserPhones(Path("/nonexistent"), 0),
             troubles=lambda: list(self.troubles),
             until_in_history=self.until_in_history,
+            on_record=self.on_record,
         )
         self.core.metrics = Metrics(self.core)
         self.panel = Panel(self.core, FLOWS)
         self.client = TestClient(build_app(self.panel))
+
+    async def on_record(self, *facts: Any) -> None:
+        self.centre.host.submit(*facts)
+        self.centre.settle()
 
     async def until_in_history(self) -> None:
         self.write_history()

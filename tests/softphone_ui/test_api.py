@@ -443,6 +443,7 @@ def test_the_table_of_permissions() -> None:
         "own.call": "ag",
         "own.wrap_up": "ag",
         "own.phone": "agsu",
+        "own.messages": "agsu",
         "own.contacts": "agsuadau",
         "customers.read": "agsu",
         "directory.read": "agsuad",

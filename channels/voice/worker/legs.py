@@ -50,8 +50,11 @@ class Recording:
     agent_file: str
     started_ms: int
     recorders: list[Any] = field(default_factory=list)
-    legs: tuple[str, str] = ("", "")
+    legs: tuple[str, ...] = ()
+    """in the order of their recorders"""
     paused: bool = False
+    kind: str = "call"
+    queue: str = ""
 
 
 @dataclass

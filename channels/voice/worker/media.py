@@ -123,6 +123,27 @@ class Media:
         caller.recording = agent.recording = recording
         return recording
 
+    def message(self, caller: Leg, plan: dict[str, Any]) -> Recording:
+        """The caller alone, behind a tone. Raises OSError or the library's Error when the file cannot be written."""
+        folder = Path(plan["folder"])
+        folder.mkdir(parents=True, exist_ok=True)
+        recording = Recording(
+            plan["interaction"],
+            f"{folder}/{plan['name']}-caller.wav",
+            "",
+            self._now_ms(),
+            legs=(caller.id,),
+            kind=plan["kind"],
+            queue=plan["queue"],
+        )
+        recorder = self._sip.pj.AudioMediaRecorder()
+        recorder.createRecorder(recording.caller_file)
+        self._sip.silence.startTransmit(recorder)
+        self._sip.audio(caller.id).startTransmit(recorder)
+        recording.recorders.append(recorder)
+        caller.recording = recording
+        return recording
+
     def pause(self, recording: Recording, on: bool) -> None:
         """Silence instead of what is said, so that times in the file stay true."""
         recording.paused = on

@@ -110,6 +110,7 @@ class Worker:
             "keys": lambda leg, message: self.sip.press(leg.id, message["keys"]),
             "expect": self._expect,
             "record": lambda leg, message: self._record(leg, self.legs[leg.peer or ""], message["record"]),
+            "message": self._message,
             "pause_record": self._pause_record,
             "stop_record": lambda leg, _message: self._stop_record(leg),
             "hangup": self._hangup_command,
@@ -731,6 +732,20 @@ class Worker:
             self._fact("failed", caller.id, op="record", reason=type(error).__name__)
             return None
 
+    def _message(self, leg: Leg, message: Message) -> None:
+        """Take down what the caller says, until a command, the end of the call, or `max_s`. A leg that is recorded
+        already goes on: the core that asks may be a new one."""
+        if leg.recording is not None:
+            return
+        recording = self.media.message(leg, message["record"])
+        self._fact("recording", leg.id, **_recording_fields(recording))
+
+        def over() -> None:
+            if leg.recording is recording:
+                self._stop_record(leg)
+
+        self._after(leg, message["max_s"] * 1000, over)
+
     def _pause_record(self, leg: Leg, message: Message) -> None:
         recording, on = leg.recording, bool(message["on"])
         if recording is not None and recording.paused != on:
@@ -774,4 +789,6 @@ def _recording_fields(recording: Recording) -> dict[str, Any]:
         "caller_file": recording.caller_file,
         "agent_file": recording.agent_file,
         "started_ms": recording.started_ms,
+        "about": recording.kind,
+        "queue": recording.queue,
     }

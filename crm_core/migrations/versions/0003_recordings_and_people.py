@@ -33,6 +33,9 @@ def upgrade() -> None:
         sa.Column("held", sa.Integer, nullable=False),
         sa.Column("note_ref", sa.String(64), nullable=False),
         sa.Column("deleted_at_ms", sa.BigInteger),
+        sa.Column("queue", sa.String(64), nullable=False),
+        sa.Column("taken_by", sa.String(64), nullable=False),
+        sa.Column("done_at_ms", sa.BigInteger),
     )
     op.create_table(
         "audit",
