@@ -467,6 +467,7 @@ class Projection:
         interaction = self._wrapping.pop(agent, None)
         if interaction is None:
             return
-        record = self._record({"interaction": interaction})
-        if record is not None and record.open is not None and record.open["kind"] == WRAPPING:
-            self._shut(record, now_ms, "done")
+        known = self.records.get(interaction) or self._load(interaction)
+        if known is not None and known.open is not None and known.open["kind"] == WRAPPING:
+            self._record({"interaction": interaction})
+            self._shut(self.records[interaction], now_ms, "done")
