@@ -16,6 +16,8 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from callcenter.directory.directory import Directory, prompt_file
+from callcenter.directory.editing import Editor
+from callcenter.directory.phones import PhoneAccounts
 from callcenter.history import HistoryFollower
 from callcenter.journal import store
 from callcenter.journal.private import PrivateStore
@@ -193,8 +195,16 @@ class Core:
         # the pool reports to the adoption desk from its first word on
         self.pool.events = self.adoption
         self.messages = Messages(host, open_messages(self.records))
-        codes = {code.code for code in self.directory.wrap_up_codes}
-        self.agents = AgentDesk(host, self.directory.agents, lambda: codes)
+        self.directory.seated = host.book.seats
+        self.editor = Editor(self.records, self.clock.now_ms)
+        voice = settings.voice
+        self.phone_accounts = PhoneAccounts(settings.edge_file, voice.domain, voice.listen, self.clock.now_ms)
+        self.agents = AgentDesk(
+            host,
+            self.directory.agents,
+            lambda: {code.code for code in self.directory.wrap_up_codes},
+            lambda: {reason.code for reason in self.directory.reasons},
+        )
         self.metrics = Metrics(self)
         host.listeners.append(trail.tell)
         self.panel = Panel(self, flows)
@@ -307,6 +317,14 @@ class Core:
                 self._waiting_saved.append((wanted, future))
             elif not future.done():
                 future.set_result(None)
+
+    async def reload_directory(self) -> None:
+        """What the records say of people and queues counts from now on."""
+        content = await self.loop.run_in_executor(self.executor, self.directory.read)
+        self.directory.take(content)
+        policy = self.directory.policy()
+        if policy.digest() != self.host.engine.policy.digest():
+            self.host.submit(rf.PolicyReplaced(policy))
 
     async def on_record(self, *facts: Any, timeout_s: float = 5.0) -> None:
         """Submit these facts and return when the journal has them. Raises NotAllowed: database."""

@@ -439,6 +439,11 @@ class Settings(Section):
         return Path(f"/tmp/callcenter-{os.getuid()}-{digest}")  # noqa: S108 - made 0700 and refused if not ours
 
     @property
+    def edge_file(self) -> Path:
+        """Accounts and places of telephones."""
+        return self.paths.var / "edge.db"
+
+    @property
     def browser_hosts(self) -> int:
         """How many processes for browser phones run."""
         needed = bool(self.webrtc.web_call_numbers) or any(agent.device == BROWSER for agent in self.agents)

@@ -29,6 +29,7 @@ class WrapUpCode(WrapUpCodeBase, table=True):
     __tablename__ = "wrap_up_codes"
 
     id: int | None = Field(default=None, primary_key=True)
+    active: bool = True
 
 
 class WrapUpCodePublic(SQLModel):
@@ -49,5 +50,6 @@ class WrapUpService:
             self._session.add(WrapUpCode(code=code, title_zh=title_zh, title_en=title_en, sort=sort))
 
     def all(self) -> list[WrapUpCodePublic]:
-        query = select(WrapUpCode).order_by(col(WrapUpCode.sort), col(WrapUpCode.id))
+        """Those in use."""
+        query = select(WrapUpCode).where(WrapUpCode.active).order_by(col(WrapUpCode.sort), col(WrapUpCode.id))
         return [WrapUpCodePublic.model_validate(code.model_dump()) for code in self._session.exec(query)]

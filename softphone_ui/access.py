@@ -22,15 +22,31 @@ def the_panel(request: Request) -> Panel:
     return panel
 
 
-async def reader(request: Request) -> Identity:
+async def anybody(request: Request) -> Identity:
+    """A session, though its password may have to be changed first."""
     who = await the_panel(request).sessions.who(request.cookies.get(COOKIE))
     if who is None:
         raise NotAllowed("not_logged_in")
     return who
 
 
+async def reader(request: Request) -> Identity:
+    who = await anybody(request)
+    if who.must_change:
+        raise NotAllowed("password_change_needed")
+    return who
+
+
 async def writer(request: Request, x_csrf_token: Annotated[str, Header()] = "") -> Identity:
-    who = await reader(request)
+    return _with_token(await reader(request), x_csrf_token)
+
+
+async def newcomer(request: Request, x_csrf_token: Annotated[str, Header()] = "") -> Identity:
+    """As `writer`, also before the first password was changed."""
+    return _with_token(await anybody(request), x_csrf_token)
+
+
+def _with_token(who: Identity, x_csrf_token: str) -> Identity:
     if not hmac.compare_digest(x_csrf_token.encode(), who.csrf.encode()):
         raise NotAllowed("csrf")
     return who
@@ -60,5 +76,6 @@ def _checked(
 
 
 Reader = Annotated[Identity, Depends(reader)]
+Newcomer = Annotated[Identity, Depends(newcomer)]
 Writer = Annotated[Identity, Depends(writer)]
 ThePanel = Annotated[Panel, Depends(the_panel)]

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
-from softphone_ui.access import ThePanel, Writer, to_do, to_read
+from softphone_ui.access import Newcomer, ThePanel, to_do, to_read
 from softphone_ui.auth import COOKIE, Identity
 
 router = APIRouter(prefix="/api")
@@ -20,6 +20,11 @@ STATUS = {
     "locked": 423,
     "csrf": 403,
     "role": 403,
+    "password_change_needed": 403,
+    "unknown_kind": 404,
+    "unknown_record": 404,
+    "unknown_change": 404,
+    "invalid": 422,
     "not_yours": 404,
     "unknown_code": 422,
     "unknown_reason": 422,
@@ -32,6 +37,7 @@ STATUS = {
     "unknown_number": 422,
     "too_often": 429,
     "bad_keys": 422,
+    "unknown_phone": 422,
     "no_recording": 404,
     "no_customer": 404,
     "recording_deleted": 410,
@@ -46,8 +52,18 @@ class LogIn(BaseModel):
     password: str = Field(max_length=200)
 
 
+class NewPassword(BaseModel):
+    old: str = Field(max_length=200)
+    new: str = Field(max_length=200)
+
+
 class NotReady(BaseModel):
     reason: str = Field(max_length=32)
+
+
+class Seat(BaseModel):
+    seat: str = Field(max_length=32)
+    """the account of a desk phone, `browser`, or "" for my own device"""
 
 
 class WrapUp(BaseModel):
@@ -62,17 +78,31 @@ WrapsUp = Annotated[Identity, Depends(to_do("own.wrap_up"))]
 
 
 @router.post("/session", tags=["session"])
-async def log_in(body: LogIn, panel: ThePanel, response: Response) -> dict[str, str]:
+async def log_in(body: LogIn, panel: ThePanel, response: Response) -> dict[str, Any]:
     """Log in; 401 `wrong_login`, 423 `locked` after five failures, for five minutes."""
     token, who = await panel.sessions.log_in(body.login, body.password)
-    response.set_cookie(
-        COOKIE, token, httponly=True, samesite="strict", secure=panel.secure_cookies, path="/"
+    set_session(response, token, panel.secure_cookies)
+    return {"csrf": who.csrf, "name": who.name, "role": who.role, "must_change": who.must_change}
+
+
+@router.post("/session/password", tags=["session"])
+async def change_password(
+    body: NewPassword, who: Newcomer, request: Request, panel: ThePanel, response: Response
+) -> dict[str, str]:
+    """My own password; other sessions of mine end. 401 `wrong_login`; 409 `password_too_short`, `password_same`."""
+    token, now = await panel.sessions.change_password(
+        request.cookies.get(COOKIE, ""), who.login, body.old, body.new
     )
-    return {"csrf": who.csrf, "name": who.name, "role": who.role}
+    set_session(response, token, panel.secure_cookies)
+    return {"csrf": now.csrf}
+
+
+def set_session(response: Response, token: str, secure: bool) -> None:
+    response.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=secure, path="/")
 
 
 @router.delete("/session", tags=["session"], status_code=204)
-async def log_out(request: Request, who: Writer, panel: ThePanel, response: Response) -> None:
+async def log_out(request: Request, who: Newcomer, panel: ThePanel, response: Response) -> None:
     panel.left(who)
     await panel.sessions.log_out(request.cookies.get(COOKIE, ""))
     response.delete_cookie(COOKIE, path="/")
@@ -87,6 +117,19 @@ async def ready(who: Own, panel: ThePanel) -> None:
 async def not_ready(body: NotReady, who: Own, panel: ThePanel) -> None:
     """While busy it takes effect when the work is done."""
     panel.not_ready(who.login, body.reason)
+
+
+@router.get("/agent/seats", tags=["agent"])
+async def seats(who: Annotated[Identity, Depends(to_read("own.phone"))], panel: ThePanel) -> dict[str, Any]:
+    """Desk phones, who has which today, and where I sit."""
+    return {"seat": panel.seat(who.login), "phones": await panel.people_desk.seats(who.login)}
+
+
+@router.post("/agent/seat", tags=["agent"], status_code=204)
+async def sit(body: Seat, who: Annotated[Identity, Depends(to_do("own.phone"))], panel: ThePanel) -> None:
+    """Be rung at this phone until I log out. 409 `phone_in_use`, `you_are_busy`, `no_browser_phones`; 422
+    `unknown_phone`."""
+    await panel.people_desk.sit(who.login, body.seat)
 
 
 @router.post("/offers/{offer}/answer", tags=["offers"], status_code=204)

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.staticfiles import StaticFiles
 
+from callcenter.directory.editing import Invalid
 from callcenter.kernel import logging
 from callcenter.kernel.errors import NotAllowed
 from softphone_ui import (
@@ -21,6 +22,7 @@ from softphone_ui import (
     feed,
     messages_api,
     pages,
+    people_api,
     phone_api,
     recordings_api,
     supervise_api,
@@ -50,7 +52,10 @@ def build_app(panel: Panel) -> FastAPI:
 
     @app.exception_handler(NotAllowed)
     async def not_allowed(_request: Request, error: NotAllowed) -> JSONResponse:
-        return JSONResponse({"error": error.code}, status_code=api.STATUS.get(error.code, 409))
+        content: dict[str, Any] = {"error": error.code}
+        if isinstance(error, Invalid):
+            content["fields"] = error.fields
+        return JSONResponse(content, status_code=api.STATUS.get(error.code, 409))
 
     @app.exception_handler(RequestValidationError)
     async def not_valid(_request: Request, _error: RequestValidationError) -> JSONResponse:
@@ -87,6 +92,7 @@ def build_app(panel: Panel) -> FastAPI:
         recordings_api,
         audit_api,
         messages_api,
+        people_api,
     ):
         app.include_router(part.router)
     app.include_router(feed.router)

@@ -15,6 +15,8 @@ ACTIONS = (
     *("listen", "whisper", "barge", "take_over", "assign"),
     *("state_ready", "state_not_ready", "state_logged_out"),
     *("play_recording", "download_recording", "hold_recordings", "free_recordings"),
+    *(f"{action}_{kind}" for action in ("edit", "undo") for kind in ("user", "queue", "reason", "code")),
+    *("give_password", "add_phone", "drop_phone"),
 )
 
 

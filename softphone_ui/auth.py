@@ -6,13 +6,15 @@ import asyncio
 import functools
 import hashlib
 import secrets
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from sqlalchemy import Engine
-from sqlmodel import col, delete
+from sqlmodel import Session, col, delete
 
 from callcenter.directory.people import LoginSession, User, UserService
 from callcenter.kernel.clock import Clock
@@ -24,6 +26,8 @@ MAX_FAILURES = 5
 LOCK_MS = 5 * 60_000
 MIN_PASSWORD = 8
 _HASHER = PasswordHasher()
+_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class Identity:
     role: str
     language: str
     csrf: str
+    must_change: bool = False
+    """the password was given by somebody else"""
 
 
 def hash_password(password: str) -> str:
@@ -53,7 +59,7 @@ class Sessions:
 
     async def log_in(self, login: str, password: str) -> tuple[str, Identity]:
         """(cookie, who). Raises NotAllowed: wrong_login, locked."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._log_in, login, password)
+        return await self._off_loop(self._log_in, login, password)
 
     async def who(self, token: str | None) -> Identity | None:
         if not token:
@@ -70,6 +76,36 @@ class Sessions:
             self._known.pop(key, None)
             return None
         return identity
+
+    async def open_for(self, login: str) -> tuple[str, Identity]:
+        """(cookie, who) for somebody whom another authority has recognised. Raises NotAllowed: wrong_login."""
+        return await self._off_loop(self._open_for, login)
+
+    async def change_password(self, token: str, login: str, old: str, new: str) -> tuple[str, Identity]:
+        """A new password for oneself; other sessions of this person end. Answers as `log_in`.
+
+        Raises NotAllowed: wrong_login, locked, password_too_short, password_same."""
+        if old == new:
+            raise NotAllowed("password_same")
+        hashed = await self._off_loop(hash_password, new)
+        await self._off_loop(self._log_in, login, old)
+        await self._off_loop(self._set_password, login, hashed, False)
+        return await self._off_loop(self._log_in, login, new)
+
+    async def give_password(self, login: str) -> str:
+        """A password for once: whoever logs in with it has to change it. Raises NotAllowed: unknown_record."""
+        password = "-".join("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(4))
+        hashed = await self._off_loop(hash_password, password)
+        await self._off_loop(self._set_password, login, hashed, True)
+        return password
+
+    async def end_all(self, login: str) -> None:
+        """Every session of this person is over, now."""
+        await self._off_loop(self._end_all, login)
+
+    def changed(self, login: str) -> None:
+        """Role or name changed: what is known of this person's sessions is read again."""
+        self._known = {key: known for key, known in self._known.items() if known[0].login != login}
 
     async def log_out(self, token: str) -> None:
         key = _digest(token)
@@ -93,19 +129,55 @@ class Sessions:
                     records.commit()
                 raise NotAllowed("wrong_login")
             user.failed_logins, user.locked_until_ms = 0, 0
-            token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
-            expires_at_ms = now_ms + self._lifetime_ms
             records.add(user)
-            records.exec(delete(LoginSession).where(col(LoginSession.expires_at_ms) <= now_ms))
-            records.add(
-                LoginSession(
-                    token_hash=_digest(token), user_id=user.id or 0, csrf=csrf, expires_at_ms=expires_at_ms
-                )
+            return self._open(records, user, now_ms)
+
+    def _open_for(self, login: str) -> tuple[str, Identity]:
+        with session(self._engine) as records:
+            user = UserService(records).by_login(login)
+            if user is None or not user.active:
+                raise NotAllowed("wrong_login")
+            token, who = self._open(records, user, self._clock.now_ms())
+        who = replace(who, must_change=False)  # it is not our password that let them in
+        self._known[_digest(token)] = (who, self._known[_digest(token)][1])
+        return token, who
+
+    def _open(self, records: Session, user: User, now_ms: int) -> tuple[str, Identity]:
+        token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
+        expires_at_ms = now_ms + self._lifetime_ms
+        records.exec(delete(LoginSession).where(col(LoginSession.expires_at_ms) <= now_ms))
+        records.add(
+            LoginSession(
+                token_hash=_digest(token), user_id=user.id or 0, csrf=csrf, expires_at_ms=expires_at_ms
             )
-            records.commit()
-            identity = _identity(user, csrf)
+        )
+        records.commit()
+        identity = _identity(user, csrf)
         self._known[_digest(token)] = (identity, expires_at_ms)
         return token, identity
+
+    def _set_password(self, login: str, hashed: str, must_change: bool) -> None:
+        with session(self._engine) as records:
+            user = UserService(records).by_login(login)
+            if user is None:
+                raise NotAllowed("unknown_record")
+            user.password_hash, user.must_change = hashed, must_change
+            user.failed_logins, user.locked_until_ms = 0, 0
+            records.add(user)
+            records.exec(delete(LoginSession).where(col(LoginSession.user_id) == user.id))
+            records.commit()
+        self.changed(login)
+
+    def _end_all(self, login: str) -> None:
+        with session(self._engine) as records:
+            user = UserService(records).by_login(login)
+            if user is not None:
+                records.exec(delete(LoginSession).where(col(LoginSession.user_id) == user.id))
+                records.commit()
+        self.changed(login)
+
+    async def _off_loop(self, work: Callable[..., T], *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
 
     def _read(self, key: str) -> tuple[Identity, int] | None:
         with session(reads(self._engine)) as records:
@@ -142,7 +214,7 @@ def _count_failure(user: User, now_ms: int) -> None:
 
 
 def _identity(user: User, csrf: str) -> Identity:
-    return Identity(user.login, user.name, user.role, user.language, csrf)
+    return Identity(user.login, user.name, user.role, user.language, csrf, user.must_change)
 
 
 def _digest(token: str) -> str:

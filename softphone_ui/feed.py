@@ -22,7 +22,7 @@ _HELLO_S = 10
 async def feed(socket: WebSocket) -> None:
     panel: Panel = socket.app.state.panel
     who = await panel.sessions.who(socket.cookies.get(COOKIE))
-    if who is None or not _same_origin(socket):
+    if who is None or who.must_change or not _same_origin(socket):
         await socket.accept()
         await socket.close(_NOT_YOURS)
         return

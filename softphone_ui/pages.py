@@ -10,9 +10,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.templating import Jinja2Templates
 
-from callcenter.live.agents import NOT_READY_REASONS
 from softphone_ui.audit_api import ACTIONS
-from softphone_ui.auth import COOKIE, Identity
+from softphone_ui.auth import COOKIE, MIN_PASSWORD, Identity
 from softphone_ui.panel import Panel
 from softphone_ui.permissions import may
 
@@ -30,8 +29,8 @@ WORDS: dict[str, dict[str, str]] = {
 async def panel_page(request: Request, lang: str = "") -> Response:
     panel: Panel = request.app.state.panel
     who = await panel.sessions.who(request.cookies.get(COOKIE))
-    if who is None:
-        return RedirectResponse("/login", 303)
+    if who is None or who.must_change:
+        return RedirectResponse("/login" if who is None else "/password", 303)
     language = _language(request, lang, who)
     words = WORDS[language]
     settings = {
@@ -42,7 +41,8 @@ async def panel_page(request: Request, lang: str = "") -> Response:
         "words": words,
         "device": panel.device(who.login),
         "ice_servers": panel.ice_servers(),
-        "reasons": list(NOT_READY_REASONS),
+        "browser_phones": panel.has_browser_phones,
+        "reasons": [reason.model_dump() for reason in panel.reasons],
         "codes": [code.model_dump() for code in panel.wrap_up_codes],
     }
     values = {"who": who, "settings": settings, "places": places(who.role, "overview")}
@@ -57,11 +57,31 @@ async def login_page(request: Request, lang: str = "") -> Response:
     )
 
 
+@router.get("/password")
+async def password_page(request: Request, lang: str = "") -> Response:
+    """Where somebody changes their own password; the first time they have to."""
+    panel: Panel = request.app.state.panel
+    who = await panel.sessions.who(request.cookies.get(COOKIE))
+    if who is None:
+        return RedirectResponse("/login", 303)
+    language = _language(request, lang, who)
+    settings = {"words": WORDS[language], "language": language, "csrf": who.csrf}
+    values = {"who": who, "settings": settings, "shortest": MIN_PASSWORD}
+    return _page(request, "password.html", language, values)
+
+
+@router.get("/people")
+async def people_page(request: Request, lang: str = "") -> Response:
+    panel: Panel = request.app.state.panel
+    who = await panel.sessions.who(request.cookies.get(COOKIE))
+    return _desk(request, "people", "people.read", who, lang, {"people": panel.people()})
+
+
 @router.get("/wallboard")
 async def wallboard_page(request: Request, lang: str = "") -> Response:
     panel: Panel = request.app.state.panel
     who = await panel.sessions.who(request.cookies.get(COOKIE))
-    if who is None or not may(who.role, "wallboard.read"):
+    if who is None or who.must_change or not may(who.role, "wallboard.read"):
         return RedirectResponse("/login" if who is None else "/", 303)
     language = _language(request, lang, who)
     settings = {"words": WORDS[language], "language": language, "csrf": who.csrf, "login": who.login}
@@ -106,6 +126,7 @@ _PLACES = (
     ("overview", "/", "overview.read"),
     ("wallboard", "/wallboard", "wallboard.read"),
     ("recordings", "/recordings", "recordings.read"),
+    ("people", "/people", "people.read"),
     ("audit", "/audit", "audit.read"),
 )
 
@@ -123,8 +144,8 @@ def _desk(
     request: Request, name: str, action: str, who: Identity | None, lang: str, extra: dict[str, Any]
 ) -> Response:
     """A page for those at a desk; whoever may not see it is led to where they belong."""
-    if who is None or not may(who.role, action):
-        return RedirectResponse("/login" if who is None else "/", 303)
+    if who is None or who.must_change or not may(who.role, action):
+        return RedirectResponse("/login" if who is None else "/password" if who.must_change else "/", 303)
     language = _language(request, lang, who)
     settings = {
         "csrf": who.csrf,
@@ -132,7 +153,11 @@ def _desk(
         "role": who.role,
         "language": language,
         "words": WORDS[language],
-        "may": {"download": may(who.role, "recordings.download"), "hold": may(who.role, "recordings.hold")},
+        "may": {
+            "download": may(who.role, "recordings.download"),
+            "hold": may(who.role, "recordings.hold"),
+            "edit": may(who.role, "people.edit"),
+        },
         **extra,
     }
     values = {"who": who, "settings": settings, "places": places(who.role, name)}

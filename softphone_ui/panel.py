@@ -22,6 +22,7 @@ from routing.policy import satisfies
 from softphone_ui.auth import Identity, Sessions
 from softphone_ui.board import Board
 from softphone_ui.hub import Hub
+from softphone_ui.people import PeopleDesk
 from softphone_ui.recordings import Recordings
 from softphone_ui.web_calls import WebCalls
 
@@ -55,7 +56,8 @@ class Panel:
         self.secure_cookies: bool = (
             core.settings.http.secure_cookies or core.settings.http.tls_cert is not None
         )
-        self.wrap_up_codes = core.directory.wrap_up_codes
+        self.wrap_up_codes, self.reasons = core.directory.wrap_up_codes, core.directory.reasons
+        self.people_desk = PeopleDesk(core, self.sessions)
         self._cards: dict[str, Plain] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -416,7 +418,17 @@ class Panel:
     def device(self, login: str) -> str:
         """browser, or telephone."""
         user = self._core.directory.people.get(login)
-        return BROWSER if user is not None and user.device == BROWSER else "telephone"
+        device = self._book.seats.get(login) or (user.device if user is not None else "")
+        return BROWSER if device == BROWSER else "telephone"
+
+    def seat(self, login: str) -> str:
+        """Where this person sits today: browser, the account of a desk phone, or "" for their own device."""
+        device = self._book.seats.get(login, "")
+        return device if device in ("", BROWSER) else device.removeprefix("sip:").partition("@")[0]
+
+    @property
+    def has_browser_phones(self) -> bool:
+        return bool(self._core.settings.browser_hosts)
 
     def ice_servers(self) -> list[Plain]:
         return [server.model_dump(exclude_defaults=True) for server in self._core.settings.webrtc.ice_servers]

@@ -23,6 +23,11 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "recordings.read": frozenset({SUPERVISOR, AUDITOR}),
     "recordings.download": frozenset({AUDITOR}),
     "recordings.hold": frozenset({ADMINISTRATOR, AUDITOR}),
+    "people.read": frozenset({ADMINISTRATOR, AUDITOR}),
+    "people.edit": frozenset({ADMINISTRATOR}),
+    "queues.members": frozenset({SUPERVISOR, ADMINISTRATOR}),
+    "queues.close": frozenset({SUPERVISOR}),
+    "announcement": frozenset({SUPERVISOR}),
     "audit.read": frozenset({AUDITOR, ADMINISTRATOR}),
 }
 

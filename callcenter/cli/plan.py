@@ -56,7 +56,7 @@ def edge_argument(settings: Settings) -> str:
     return json.dumps(
         {
             "run_dir": str(settings.run_dir),
-            "file": str(edge_file(settings)),
+            "file": str(settings.edge_file),
             "listen": voice.listen,
             "inside": "{}:{}".format(*voice.inside_address),
             "advertise": voice.advertise,
@@ -94,11 +94,6 @@ def browser_argument(settings: Settings, slot: int) -> str:
             "hotline": f"{'127.0.0.1' if listen == '0.0.0.0' else listen}:{hotline_port}",  # noqa: S104 - a check
         }
     )
-
-
-def edge_file(settings: Settings) -> Path:
-    """Accounts and places of telephones."""
-    return settings.paths.var / "edge.db"
 
 
 def _trunk(trunk: Trunk) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def set_password(engine: Engine, login: str, password: str) -> None:
         if user is None:
             raise NotAllowed("unknown_login")
         user.password_hash = hash_password(password)
-        user.failed_logins, user.locked_until_ms = 0, 0
+        user.failed_logins, user.locked_until_ms, user.must_change = 0, 0, False
         records.exec(delete(LoginSession).where(col(LoginSession.user_id) == user.id))
         records.add(user)
         records.commit()

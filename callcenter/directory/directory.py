@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
 from callcenter.directory.people import User, UserService
 from callcenter.directory.queues import QueueRecord, QueueService
+from callcenter.directory.reasons import ReasonPublic, ReasonService
 from callcenter.live.offers import Seat
 from channels.voice.browser.link import host_of
 from config.settings import BROWSER, Settings
-from crm_core.db import session
+from crm_core.db import reads, session
 from crm_core.wrap_up import WrapUpCodePublic, WrapUpService
 from ivr_flows.library import PROMPTS
 from ivr_flows.schema import End, Flow, Node, Queue, Say, Words
@@ -20,35 +22,69 @@ from routing.policy import AgentPolicy, Policy, QueuePolicy, skills_of
 _DIRECT = "direct_"
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    queues: list[QueueRecord]
+    agents: dict[str, User]
+    people: dict[str, User]
+    wrap_up_codes: list[WrapUpCodePublic]
+    reasons: list[ReasonPublic]
+
+
 class Directory:
     def __init__(self, settings: Settings, engine: Engine) -> None:
-        self._settings = settings
+        self._settings, self._engine = settings, engine
+        self.queues: list[QueueRecord] = []
+        self.agents: dict[str, User] = {}
+        """everybody who takes contacts, by login; the same dict after `reload`"""
+        self.people: dict[str, User] = {}
+        """everybody who may log in"""
+        self.wrap_up_codes: list[WrapUpCodePublic] = []
+        self.reasons: list[ReasonPublic] = []
+        self.seated: Mapping[str, str] = {}
+        """devices that people chose for the day, by login"""
         with session(engine) as records:
             queues, users = QueueService(records), UserService(records)
             for queue in settings.queues:
                 queues.upsert(queue, settings.voice.ring_timeout_s)
             for agent in settings.agents:
                 users.upsert(agent)
-            wrap_up = WrapUpService(records)
-            wrap_up.seed()
+            WrapUpService(records).seed()
+            ReasonService(records).seed()
             records.commit()
-            self.queues: list[QueueRecord] = queues.all()
-            self.agents: dict[str, User] = {user.login: user for user in users.agents()}
-            self.people: dict[str, User] = {user.login: user for user in users.everybody()}
-            self.wrap_up_codes: list[WrapUpCodePublic] = wrap_up.all()
-        self.whispering = {queue.name for queue in settings.queues if queue.whisper}
-        self._outside_ids = {queue.name: queue.caller_id for queue in settings.queues}
-        ringback = prompt_file(settings, "ringback")
-        self._sounds = {queue.name: ringback for queue in settings.queues if queue.sound == "ringback"}
         self._numbers = {number.number: number for number in settings.numbers}
+        self.take(self.read())
+
+    def read(self) -> Content:
+        """Everything from the records; blocks."""
+        with session(reads(self._engine)) as records:
+            users = UserService(records)
+            return Content(
+                QueueService(records).all(),
+                {user.login: user for user in users.agents()},
+                {user.login: user for user in users.everybody()},
+                WrapUpService(records).all(),
+                ReasonService(records).all(),
+            )
+
+    def take(self, content: Content) -> None:
+        """What was read counts from now on."""
+        self.queues[:] = content.queues
+        for mine, theirs in ((self.agents, content.agents), (self.people, content.people)):
+            mine.clear()
+            mine.update(theirs)
+        self.wrap_up_codes[:], self.reasons[:] = content.wrap_up_codes, content.reasons
+        self._by_name = {queue.name: queue for queue in self.queues}
 
     @property
     def default_queue(self) -> str:
         """Where callers go whom no other queue takes: the first of the configuration, else of the records."""
-        configured = self._settings.queues
-        if configured:
-            return configured[0].name
-        return self.queues[0].name if self.queues else ""
+        configured = [queue.name for queue in self._settings.queues if queue.name in self._by_name]
+        return next(iter([*configured, *self._by_name]), "")
+
+    @property
+    def whispering(self) -> set[str]:
+        return {queue.name for queue in self.queues if queue.whisper}
 
     def queue_titles(self) -> dict[str, str]:
         return {queue.name: queue.title or queue.name for queue in self.queues}
@@ -57,19 +93,23 @@ class Directory:
         user = self.people.get(agent)
         if user is None:
             return None
-        if user.device != BROWSER:
-            return Seat(user.login, user.name, user.device, user.answer)
+        device = self.seated.get(agent) or user.device
+        if device != BROWSER:
+            return Seat(user.login, user.name, device, user.answer)
         # the host answers at once: it is the page that asks whether to take the call
         host, port = self._settings.browser_address(host_of(agent, max(1, self._settings.browser_hosts)))
         answer = "auto" if user.answer == "auto" else "panel"
         return Seat(user.login, user.name, f"sip:{agent}@{host}:{port}", answer)
 
     def caller_id(self, queue: str) -> str:
-        return self._outside_ids.get(queue, "")
+        found = self._by_name.get(queue)
+        return found.caller_id if found is not None else ""
 
     def sound_of(self, queue: str) -> str:
         """The file that callers of this queue hear while waiting; "" for the usual music."""
-        return self._sounds.get(queue, "")
+        found = self._by_name.get(queue)
+        rings = found is not None and found.sound == "ringback"
+        return prompt_file(self._settings, "ringback") if rings else ""
 
     def flow_of(self, number: str) -> tuple[str, str] | None:
         found = self._numbers.get(number)

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import JSON, Column
 from sqlmodel import Field, Session, SQLModel, col, select
 
+from callcenter.directory.seeds import digest_of
 from config.settings import Agent as AgentSettings
 from crm_core.orgs import OrgScoped
 
@@ -34,6 +35,10 @@ class User(UserBase, table=True):
     skills: dict[str, int] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
     failed_logins: int = 0
     locked_until_ms: int = 0
+    must_change: bool = False
+    """the password was given by somebody else: nothing else is served until it is changed"""
+    seeded: str = ""
+    """digest of what the configuration file last said"""
 
 
 class LoginSession(SQLModel, table=True):
@@ -50,14 +55,18 @@ class UserService:
         self._session = session
 
     def upsert(self, settings: AgentSettings) -> User:
-        """What the configuration says of an agent wins; password and language are the person's own."""
+        """What the configuration says of somebody wins where it is new; what was changed by hand since, password and
+        language are kept."""
         values: dict[str, Any] = settings.model_dump()
+        digest = digest_of(values)
         user = self.by_login(settings.login)
+        if user is not None and user.seeded == digest:
+            return user
         if user is None:
             user = User(**values)
         else:
             user.sqlmodel_update(values)
-        user.active = True
+        user.active, user.seeded = True, digest
         self._session.add(user)
         return user
 

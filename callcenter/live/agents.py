@@ -11,14 +11,19 @@ from callcenter.live.host import Host
 from routing import facts as rf
 from routing.state import LOGGED_OUT, WRAP_UP
 
-NOT_READY_REASONS = ("break", "meal", "training", "meeting", "other")
 END_OF_DAY = "end_of_day"
 NOTE_LIMIT = 2_000
 
 
 class AgentDesk:
-    def __init__(self, host: Host, agents: Mapping[str, User], codes: Callable[[], set[str]]) -> None:
-        self._host, self._agents, self._codes = host, agents, codes
+    def __init__(
+        self,
+        host: Host,
+        agents: Mapping[str, User],
+        codes: Callable[[], set[str]],
+        reasons: Callable[[], set[str]],
+    ) -> None:
+        self._host, self._agents, self._codes, self._reasons = host, agents, codes, reasons
 
     def start_of_day(self) -> None:
         """After a start: those who are ready from the start and of whom the journal has no word, or whom the
@@ -49,7 +54,7 @@ class AgentDesk:
 
     def not_ready(self, agent: str, reason: str) -> None:
         """Raises NotAllowed for a reason that is none."""
-        if reason not in NOT_READY_REASONS:
+        if reason not in self._reasons():
             raise NotAllowed("unknown_reason")
         self._host.submit(rf.AgentNotReady(agent, reason))
 

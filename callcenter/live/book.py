@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from callcenter.live import facts as f
+from routing.state import LOGGED_OUT
 
 IN_FLOW, WAITING, RINGING, TALKING, WRAPPING = "flow", "waiting", "ringing", "talking", "wrapping"
 PARKED, OUTSIDE, CALLING = "parked", "outside", "calling"
@@ -97,6 +98,12 @@ class Book:
         self.by_offer: dict[str, str] = {}
         self.by_agent: dict[str, dict[str, None]] = {}
         """ids in the order they came to the agent"""
+        self.seats: dict[str, str] = {}
+        """devices that agents chose for the day, by login"""
+        self.shut: dict[str, str] = {}
+        """queues closed by hand, and by whom"""
+        self.announcement = ""
+        """reference to what every caller hears first"""
         self._apply: dict[type, Callable[[Any], None]] = {
             f.InteractionStarted: self._started,
             f.CustomerMatched: lambda fact: self._set(fact, customer=fact.customer),
@@ -122,6 +129,10 @@ class Book:
             f.InteractionEnded: self._ended,
             f.WrapUpSaved: lambda fact: self.close(fact.interaction, fact.agent),
             f.LegAdopted: self._adopted,
+            f.AgentSeated: self._seated,
+            f.QueueShut: lambda fact: self.shut.update({fact.queue: fact.by}),
+            f.QueueReopened: self._reopened,
+            f.AnnouncementSet: self._announced,
         }
 
     def apply(self, fact: object) -> None:
@@ -154,7 +165,10 @@ class Book:
         return sorted(found, key=lambda interaction: interaction.arrived_at_ms)
 
     def apply_command(self, command: dict[str, Any]) -> None:
-        """Of the engine's commands only the end of an agent's wrap-up closes anything."""
+        """Of the engine's commands the end of an agent's wrap-up closes something, and who logs out leaves their
+        seat."""
+        if command["k"] == "AgentChanged" and command["state"] == LOGGED_OUT:
+            self.seats.pop(command["agent"], None)
         if command["k"] == "AgentChanged" and command["state"] != "wrap_up":
             for interaction in self.of_agent(command["agent"]):
                 self.close(interaction.id, command["agent"])
@@ -177,7 +191,15 @@ class Book:
         if over and not interaction.recordings and not interaction.former:
             self._drop(interaction)
 
-    def snapshot(self) -> list[dict[str, Any]]:
+    def snapshot(self) -> dict[str, Any]:
+        return {
+            "interactions": self._snapshot(),
+            "seats": dict(self.seats),
+            "shut": dict(self.shut),
+            "announcement": self.announcement,
+        }
+
+    def _snapshot(self) -> list[dict[str, Any]]:
         return [
             {
                 **dict(zip(_NAMES, _VALUES(interaction), strict=True)),
@@ -191,11 +213,19 @@ class Book:
         ]
 
     def clear(self) -> None:
-        for table in (self.interactions, self.by_leg, self.by_contact, self.by_offer, self.by_agent):
+        tables: list[dict[str, Any]] = [
+            *(self.interactions, self.by_leg, self.by_contact, self.by_offer, self.by_agent),
+            *(self.seats, self.shut),
+        ]
+        for table in tables:
             table.clear()
+        self.announcement = ""
 
-    def restore(self, rows: list[dict[str, Any]]) -> None:
-        for row in rows:
+    def restore(self, state: dict[str, Any]) -> None:
+        self.seats.update(state["seats"])
+        self.shut.update(state["shut"])
+        self.announcement = state["announcement"]
+        for row in state["interactions"]:
             guests = {guest["leg"]: Guest(**guest) for guest in row.get("guests", ())}
             interaction = Interaction(**{**row, "guests": guests})
             self.interactions[interaction.id] = interaction
@@ -362,6 +392,18 @@ class Book:
         self._seat(interaction, fact.agent)
         interaction.state, interaction.agent_leg, interaction.contact = TALKING, fact.leg, fact.contact
         self.by_contact[fact.contact] = interaction.id
+
+    def _seated(self, fact: f.AgentSeated) -> None:
+        if fact.device:
+            self.seats[fact.agent] = fact.device
+        else:
+            self.seats.pop(fact.agent, None)
+
+    def _reopened(self, fact: f.QueueReopened) -> None:
+        self.shut.pop(fact.queue, None)
+
+    def _announced(self, fact: f.AnnouncementSet) -> None:
+        self.announcement = fact.text_ref
 
     def _adopted(self, fact: f.LegAdopted) -> None:
         interaction = self.interactions.get(fact.interaction)

@@ -176,6 +176,40 @@ class GuestTookOver:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentSeated:
+    """Hot-desking: rung at this device until the agent logs out; "" is their own."""
+
+    agent: str
+    device: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueShut:
+    """Closed by hand, whatever the hours say, until it is reopened by hand."""
+
+    queue: str
+    by: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReopened:
+    queue: str
+    by: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncementSet:
+    """Said to everybody who calls before anything else; "" ends it."""
+
+    text_ref: str
+    by: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class ActionTaken:
     """Somebody used a power over others: what, and over whom or what. For the audit."""
 
@@ -373,6 +407,10 @@ LIVE_KINDS = (
     AgentReleased,
     GuestTookOver,
     InteractionParked,
+    AgentSeated,
+    QueueShut,
+    QueueReopened,
+    AnnouncementSet,
     ActionTaken,
     RecordingStarted,
     RecordingPaused,

@@ -28,10 +28,14 @@ class HoursKeeper:
         return is_open(self._host.clock.now_ms(), hours.timezone, hours.week, hours.holidays)
 
     def watch(self) -> None:
-        """Tell the engine of what changed, now and from now on."""
-        engine, open_now = self._host.engine, self.open_now()
+        """Tell the engine of what changed, now and from now on. What was closed by hand stays so."""
+        engine, open_now, shut = self._host.engine, self.open_now(), self._host.book.shut
         kind = rf.QueueOpened if open_now else rf.QueueClosed
-        changed = [kind(queue) for queue in engine.policy.queues if engine.is_open(queue) != open_now]
+        changed = [
+            kind(queue)
+            for queue in engine.policy.queues
+            if engine.is_open(queue) != open_now and queue not in shut
+        ]
         if changed:
             self._host.submit(*changed)
         self._scheduler.after(_LOOK_EVERY_MS, self.watch)

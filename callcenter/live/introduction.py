@@ -28,7 +28,8 @@ class Speaker(Protocol):
 
 
 class Titles(Protocol):
-    whispering: set[str]
+    @property
+    def whispering(self) -> set[str]: ...
 
     def queue_titles(self) -> dict[str, str]: ...
 

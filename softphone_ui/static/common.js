@@ -3,6 +3,11 @@ export const words = settings.words;
 export const say = (key) => words[key] ?? key;
 export const byId = (id) => document.getElementById(id);
 
+/** A reason for not being ready, in words: the centre's own, else one that the system gives. */
+export function reasonWord(code) {
+  return settings.reasons?.find((reason) => reason.code === code)?.[`title_${settings.language}`] ?? say(code);
+}
+
 /** An element with attributes, and children that are elements or text (never markup). */
 export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);

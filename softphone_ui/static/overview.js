@@ -1,4 +1,4 @@
-import { byId, duration, make, say, settings } from "./common.js";
+import { byId, duration, make, reasonWord, say, settings } from "./common.js";
 
 const watches = settings.role === "supervisor";
 
@@ -22,7 +22,7 @@ export function renderOverview(state, act, now) {
   byId("agent-rows").replaceChildren(...state.agents.map((agent) =>
     make("tr", {}, make("td", {}, `${agent.name} `, make("span", { class: "aside" }, agent.login)),
       make("td", {}, make("span", { class: `badge ${agent.state}` }, make("span", { class: "dot" }), say(agent.state)),
-        " ", make("span", { class: "aside" }, agent.reason ? say(agent.reason) : "")),
+        " ", make("span", { class: "aside" }, agent.reason ? reasonWord(agent.reason) : "")),
       agent.since_ms ? make("td", { class: "number clock", "data-since": agent.since_ms }) : make("td", { class: "number" }, "–"),
       make("td", {}, watches ? stateChoice(agent, act) : ""))));
 }

@@ -1,9 +1,10 @@
-import { byId, call, duration, make, moment, money, say, settings, toast } from "./common.js";
+import { byId, call, duration, make, moment, money, reasonWord, say, settings, toast } from "./common.js";
 import { CallControls, parkedRows } from "./call.js";
 import { Link } from "./link.js";
 import { messageRows } from "./messages.js";
 import { renderOverview } from "./overview.js";
 import { BrowserPhone } from "./phone.js";
+import { Seat } from "./seat.js";
 
 const isAgent = settings.role === "agent";
 let state = { agent: null, queues: [], agents: [], calls: [], parked: [], contacts: [], alarms: [], messages: [] };
@@ -76,7 +77,7 @@ function renderState() {
   const badge = byId("state-badge");
   badge.className = `badge ${agent?.state ?? ""}`;
   byId("state-word").textContent = agent ? say(agent.state) : say(settings.role === "agent" ? "loading" : "overview");
-  const reason = agent?.reason ? say(agent.reason) : "";
+  const reason = agent?.reason ? reasonWord(agent.reason) : "";
   byId("state-reason").textContent = agent?.next === "not_ready" ? say("then_not_ready") : reason;
   if (isAgent) byId("dial").disabled = !mayCall();
   if (isAgent) byId("ready").disabled = agent?.state === "idle" || agent?.state === "talking";
@@ -345,6 +346,7 @@ if (isAgent) {
   });
   loadLast();
 }
+if (byId("seat")) new Seat(byId("seat"), act);
 byId("help").addEventListener("click", () => byId("shortcuts").showModal());
 byId("sign-out").addEventListener("click", async () => {
   if (await act(byId("sign-out"), "DELETE", "/session")) location.assign("/login");

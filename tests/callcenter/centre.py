@@ -38,6 +38,7 @@ from tests.callcenter.sim_worker import SimWorker
 MASTER = MasterKey(bytes(range(32)))
 FLOWS = shipped()
 START_MS = 1_767_600_000_000
+REASONS = {"break", "meal", "training", "meeting", "other"}
 CODES = {"enquiry_answered", "complaint_taken"}
 SERVICE, COMPLAINTS = QueuePolicy("service"), QueuePolicy("complaints")
 ANN, BOB = AgentPolicy("ann"), AgentPolicy("bob")
@@ -300,7 +301,7 @@ class Centre:
             lambda: {self.worker.boot},
         )
         self.messages = Messages(self.host)
-        self.agents = AgentDesk(self.host, self.people, lambda: self.codes)
+        self.agents = AgentDesk(self.host, self.people, lambda: self.codes, lambda: REASONS)
         return recovered
 
     def _begin(self) -> None:

@@ -149,7 +149,11 @@ def test_what_is_over_is_what_a_clerk_would_find(
     for row in sorted(recordings, key=lambda one: (one["started_at_ms"], one["id"])):
         call = calls[int(row["interaction_id"][1:])]
         age_ms = START_MS - row["started_at_ms"]
-        if row["state"] in ("saved", "failed") and not row["held"] and age_ms > days_for(call, rules, keep_days) * DAY_MS:
+        if (
+            row["state"] in ("saved", "failed")
+            and not row["held"]
+            and age_ms > days_for(call, rules, keep_days) * DAY_MS
+        ):
             expected.append((row["interaction_id"], row["id"], row["file"]))
     retention = Retention(shared, rules, keep_days)
     assert retention.over(START_MS) == expected

@@ -23,25 +23,22 @@ def light_passwords() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def furnished(
-    light_passwords: None, empty_records: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Directory]:
-    """A database with people and their passwords, to be copied, and what the core knows of it."""
+def furnished(light_passwords: None, empty_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with people and their passwords, to be copied."""
     path = tmp_path_factory.mktemp("furnished") / "records.db"
     shutil.copyfile(empty_records, path)
     engine = open_engine(f"sqlite:///{path}")
-    directory = Directory(SETTINGS, engine)
+    Directory(SETTINGS, engine)
     give_passwords(engine, "1001", "1002", "8001", "9001")
     engine.dispose()
-    return path, directory
+    return path
 
 
 @pytest.fixture
-def office(furnished: tuple[Path, Directory], tmp_path: Path) -> Iterator[Office]:
-    path, directory = furnished
-    shutil.copyfile(path, tmp_path / "records.db")
+def office(furnished: Path, tmp_path: Path) -> Iterator[Office]:
+    shutil.copyfile(furnished, tmp_path / "records.db")
     engine = open_engine(f"sqlite:///{tmp_path / 'records.db'}")
-    made = Office(engine, directory)
+    made = Office(engine, Directory(SETTINGS, engine))
     with made.client:
         yield made
     made.close()

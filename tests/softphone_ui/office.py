@@ -7,6 +7,7 @@ import asyncio
 import itertools
 import json
 import sqlite3
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,9 @@ from typing import Any, TypeVar
 from sqlalchemy import Engine
 
 from callcenter.directory.directory import Directory
+from callcenter.directory.editing import Editor
 from callcenter.directory.people import UserService
+from callcenter.directory.phones import PhoneAccounts
 from callcenter.history import rebuild
 from callcenter.journal.writer import WriterHealth
 from callcenter.live.alarms import Alarms
@@ -28,6 +31,7 @@ from callcenter.recordings import RecordingArchive
 from channels.voice.browser.link import BrowserPhones
 from config.settings import Settings
 from crm_core.db import session
+from routing import facts as rf
 from softphone_ui.app import build_app
 from softphone_ui.auth import hash_password
 from softphone_ui.panel import Panel
@@ -49,6 +53,7 @@ SETTINGS = Settings.model_validate(
             {"login": "1002", "name": "李强", "device": "sip:1002@10.1.1.1"},
             {"login": "8001", "name": "周敏", "role": "supervisor"},
             {"login": "9001", "name": "郑审", "role": "auditor"},
+            {"login": "9002", "name": "管理员", "role": "administrator"},
             {"login": "1009", "name": "无密码"},
         ],
         "numbers": [{"number": "95519", "flow": "hotline"}],
@@ -103,6 +108,11 @@ class Office:
             edge=SimpleNamespace(status={}),
             alarms=Alarms(self.centre.clock),
             messages=self.centre.messages,
+            editor=Editor(records, self.centre.clock.now_ms),
+            phone_accounts=PhoneAccounts(
+                Path(tempfile.mkdtemp()) / "edge.db", "centre", "127.0.0.1:5060", self.centre.clock.now_ms
+            ),
+            reload_directory=self.reload_directory,
             archive=RecordingArchive(records, self.journal, MASTER),
             recordings=SimpleNamespace(waiting=0, failed=0),
             keeper=SimpleNamespace(deleted=0),
@@ -111,9 +121,16 @@ class Office:
             until_in_history=self.until_in_history,
             on_record=self.on_record,
         )
+        directory.seated = self.centre.host.book.seats
         self.core.metrics = Metrics(self.core)
         self.panel = Panel(self.core, FLOWS)
         self.client = TestClient(build_app(self.panel))
+
+    async def reload_directory(self) -> None:
+        directory = self.core.directory
+        directory.take(directory.read())
+        if directory.policy().digest() != self.centre.host.engine.policy.digest():
+            self.centre.host.submit(rf.PolicyReplaced(directory.policy()))
 
     async def on_record(self, *facts: Any) -> None:
         self.centre.host.submit(*facts)
@@ -214,7 +231,7 @@ class Browser:
         response = client.request(method, path, json=body, headers=headers, follow_redirects=False)
         for name, value in response.cookies.items():
             self.cookies[name] = value
-        if method == "DELETE" and response.status_code == 204:
+        if method == "DELETE" and path == "/api/session" and response.status_code == 204:
             self.cookies.pop("cc_session", None)
         return response
 

@@ -43,7 +43,7 @@ def test_log_in_gives_a_cookie_that_scripts_and_strangers_do_not_get(office: Off
     browser = office.browser()
     response = browser.log_in("1001")
     assert response.status_code == 200
-    assert set(response.json()) == {"csrf", "name", "role"}
+    assert set(response.json()) == {"csrf", "name", "role", "must_change"}
     cookie = response.headers["set-cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
@@ -452,6 +452,11 @@ def test_the_table_of_permissions() -> None:
         "agents.state": "su",
         "overview.read": "suadau",
         "wallboard.read": "suadau",
+        "people.read": "adau",
+        "people.edit": "ad",
+        "queues.members": "suad",
+        "queues.close": "su",
+        "announcement": "su",
         "audit.read": "adau",
         "recordings.read": "suau",
         "recordings.download": "au",

@@ -10,7 +10,7 @@ import pytest
 
 import softphone_ui
 from callcenter import live
-from callcenter.live.agents import NOT_READY_REASONS
+from callcenter.directory.reasons import DEFAULTS as REASONS
 from callcenter.live.control import IN_CONSULT
 from callcenter.live.supervision import BY_SUPERVISOR
 from crm_core.customers import CLASSES
@@ -67,7 +67,7 @@ def test_the_panel_of_an_agent(office: Office) -> None:
         browser.csrf,
         "zh",
     )
-    assert settings["reasons"] == list(NOT_READY_REASONS)
+    assert [reason["code"] for reason in settings["reasons"]] == [code for code, _zh, _en in REASONS]
     assert "王芳" in page
     for element in ("ready", "not-ready", "wrap-up", "offer", "conversation", "shortcuts"):
         assert f'id="{element}"' in page
@@ -161,12 +161,22 @@ def refusals(*files: str) -> set[str]:
 
 DATA = {
     "states of agents": set(AGENT_TRANSITIONS),
-    "reasons": set(NOT_READY_REASONS) | {"missed", "logged_in", IN_CONSULT, BY_SUPERVISOR},
+    "reasons": {code for code, _zh, _en in REASONS} | {"missed", "logged_in", IN_CONSULT, BY_SUPERVISOR},
     "devices": {f"device_{cause}" for cause in ("busy", "unreachable", "not_found", "error", "agent_lost")},
     "classes": set(CLASSES),
     "policies": set(STATES),
     "modes of premium": {"yearly", "monthly", "single"},
-    "outcomes": {"answered", "abandoned", "served", "left_in_flow", "closed", "overflowed", "cut_off"},
+    "outcomes": {
+        "answered",
+        "abandoned",
+        "served",
+        "left_in_flow",
+        "closed",
+        "overflowed",
+        "cut_off",
+        "not_reached",
+        "message",
+    },
     "refusals": set(api.STATUS)
     | {"offer_over", "call_over", "database"}
     | refusals("control.py", "supervision.py"),

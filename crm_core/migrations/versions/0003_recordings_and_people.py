@@ -1,8 +1,10 @@
-"""Recordings and the audit as tables of history.
+"""Recordings and the audit as tables of history; reasons, changes by hand, and passwords that have to be changed.
 
 Revision ID: 0003
 Revises: 0002
 """
+
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,6 +14,16 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+_ADDED: tuple[tuple[str, sa.Column[Any]], ...] = (
+    ("users", sa.Column("must_change", sa.Boolean, nullable=False, server_default=sa.false())),
+    ("users", sa.Column("seeded", sa.String(32), nullable=False, server_default="")),
+    ("queues", sa.Column("seeded", sa.String(32), nullable=False, server_default="")),
+    ("queues", sa.Column("active", sa.Boolean, nullable=False, server_default=sa.true())),
+    ("queues", sa.Column("caller_id", sa.String(24), nullable=False, server_default="")),
+    ("queues", sa.Column("sound", sa.String(16), nullable=False, server_default="music")),
+    ("queues", sa.Column("whisper", sa.Boolean, nullable=False, server_default=sa.false())),
+    ("wrap_up_codes", sa.Column("active", sa.Boolean, nullable=False, server_default=sa.true())),
+)
 _MOVED = ("recording", "recording_ms", "recording_marks")
 
 
@@ -48,14 +60,44 @@ def upgrade() -> None:
         sa.Column("subject", sa.String(64), nullable=False),
         sa.Column("detail", sa.Text, nullable=False),
     )
-    for column in _MOVED:
-        op.drop_column("interactions", column)
+    for name in _MOVED:
+        op.drop_column("interactions", name)
+    if op.get_bind().dialect.name != "sqlite":  # which does not mind the length
+        op.alter_column("interactions", "direction", type_=sa.String(8))
+    op.create_table(
+        "not_ready_reasons",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("org_id", sa.Integer, sa.ForeignKey("orgs.id"), nullable=False, index=True),
+        sa.Column("code", sa.String(32), nullable=False, unique=True),
+        sa.Column("title_zh", sa.String(80), nullable=False),
+        sa.Column("title_en", sa.String(80), nullable=False),
+        sa.Column("sort", sa.Integer, nullable=False),
+        sa.Column("active", sa.Boolean, nullable=False),
+    )
+    op.create_table(
+        "changes",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("org_id", sa.Integer, sa.ForeignKey("orgs.id"), nullable=False, index=True),
+        sa.Column("at_ms", sa.BigInteger, nullable=False),
+        sa.Column("actor", sa.String(64), nullable=False),
+        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("key", sa.String(64), nullable=False, index=True),
+        sa.Column("before", sa.Text, nullable=False),
+        sa.Column("after", sa.Text, nullable=False),
+        sa.Column("undoes", sa.Integer),
+    )
+    for table, column in _ADDED:
+        op.add_column(table, column)
     # history is a fold over the journal: the follower fills the new tables when it starts from the beginning
     for table in ("contacts", "segments", "interactions", "projection_state"):
         op.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
 
 
 def downgrade() -> None:
+    for table, column in reversed(_ADDED):
+        op.drop_column(table, column.name)
+    op.drop_table("changes")
+    op.drop_table("not_ready_reasons")
     op.drop_table("audit")
     op.drop_table("recordings")
     op.add_column("interactions", sa.Column("recording", sa.Text, nullable=False, server_default=""))

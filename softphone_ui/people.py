@@ -1,0 +1,127 @@
+"""What pages may do with people, queues, reasons, codes and desk phones; each change counts at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from callcenter.directory.editing import QUEUE, USER
+from callcenter.directory.phones import new_password
+from callcenter.kernel.errors import NotAllowed
+from callcenter.live import facts as f
+from softphone_ui.auth import Sessions
+
+Plain = dict[str, Any]
+T = TypeVar("T")
+BROWSER_SEAT, OWN_SEAT = "browser", ""
+
+
+class PeopleDesk:
+    """`core` is the bootstrap's core; used here for its services only."""
+
+    def __init__(self, core: Any, sessions: Sessions) -> None:
+        self._core, self._sessions = core, sessions
+
+    async def everything(self) -> Plain:
+        return await self._off_loop(self._core.editor.everything)
+
+    async def history(self, kind: str, key: str) -> list[Plain]:
+        return await self._off_loop(self._core.editor.history, kind, key)
+
+    async def put(self, actor: str, kind: str, values: Plain, key: str = "") -> Plain:
+        """Raises Invalid, and NotAllowed as `Editor.put`; queue_in_use."""
+        if kind == QUEUE and key and values.get("active") is False:
+            self._may_retire(key)
+        record, change = await self._off_loop(self._core.editor.put, actor, kind, values, key)
+        if change:
+            await self._counts(actor, "edit", kind, record)
+        return {"record": record, "change": change}
+
+    async def undo(self, actor: str, change: int) -> Plain:
+        kind = next((row["kind"] for row in await self.history("", "") if row["id"] == change), "")
+        record, made = await self._off_loop(self._core.editor.undo, actor, change)
+        if made:
+            await self._counts(actor, "undo", kind, record)
+        return {"record": record, "change": made}
+
+    async def give_password(self, actor: str, login: str) -> str:
+        """Raises NotAllowed: unknown_record."""
+        password = await self._sessions.give_password(login)
+        await self._audit(actor, "give_password", login, "")
+        return password
+
+    # --- desk phones -------------------------------------------------------------------------------
+
+    async def phones(self) -> list[Plain]:
+        return await self._off_loop(self._core.phone_accounts.all)
+
+    async def add_phone(self, actor: str, user: str) -> Plain:
+        """Raises NotAllowed: phone_taken."""
+        if any(phone["user"] == user for phone in await self.phones()):
+            raise NotAllowed("phone_taken")
+        password = new_password()
+        told = await self._off_loop(self._core.phone_accounts.add, user, password)
+        await self._audit(actor, "add_phone", user, "")
+        return {**told, "password": password}
+
+    async def drop_phone(self, actor: str, user: str) -> None:
+        """Raises NotAllowed: unknown_phone."""
+        if not await self._off_loop(self._core.phone_accounts.drop, user):
+            raise NotAllowed("unknown_phone")
+        await self._audit(actor, "drop_phone", user, "")
+
+    async def seats(self, login: str) -> list[Plain]:
+        """Where somebody may sit today: every desk phone, who has it, and whether it is registered."""
+        taken = {device: who for who, device in self._core.host.book.seats.items() if who != login}
+        domain = self._core.settings.voice.domain
+        return [
+            {
+                "user": phone["user"],
+                "registered": bool(phone["places"]),
+                "taken_by": taken.get(f"sip:{phone['user']}@{domain}", ""),
+            }
+            for phone in await self.phones()
+        ]
+
+    async def sit(self, login: str, seat: str) -> None:
+        """Hot-desking: this person is rung at this phone until they log out. `seat`: an account of a desk phone,
+        browser, or "" for their own device.
+
+        Raises NotAllowed: unknown_phone, phone_in_use, no_browser_phones, you_are_busy."""
+        if self._core.host.book.of_agent(login) or self._core.host.book.consulting(login):
+            raise NotAllowed("you_are_busy")
+        device = seat
+        if seat == BROWSER_SEAT:
+            if not self._core.settings.browser_hosts:
+                raise NotAllowed("no_browser_phones")
+        elif seat:
+            device = await self._off_loop(self._core.phone_accounts.device, seat)
+            if any(device == there for who, there in self._core.host.book.seats.items() if who != login):
+                raise NotAllowed("phone_in_use")
+        self._core.host.submit(f.AgentSeated(login, device, self._core.clock.now_ms()))
+
+    # --- how ---------------------------------------------------------------------------------------
+
+    def _may_retire(self, queue: str) -> None:
+        waiting = self._core.host.engine.queue_view(queue)[0]
+        called = any(number.queue == queue for number in self._core.settings.numbers)
+        if waiting or called or self._core.directory.default_queue == queue:
+            raise NotAllowed("queue_in_use")
+
+    async def _counts(self, actor: str, action: str, kind: str, record: Plain) -> None:
+        """What was changed is what counts from now on."""
+        await self._core.reload_directory()
+        key = record.get("login") or record.get("name") or record.get("code") or ""
+        if kind == USER:
+            self._sessions.changed(key)
+            if not record["active"]:
+                await self._sessions.end_all(key)
+        await self._audit(actor, f"{action}_{kind}", key, "")
+
+    async def _audit(self, actor: str, action: str, subject: str, detail: str) -> None:
+        now_ms = self._core.clock.now_ms()
+        await self._core.on_record(f.ActionTaken(actor, action, subject, detail, now_ms))
+
+    async def _off_loop(self, work: Callable[..., T], *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._core.executor, work, *args)
