@@ -181,6 +181,8 @@ class Core:
         self.supervision = Supervision(
             host, self.pool, self.offers, self.control, self.ids, settings.voice.max_call_s
         )
+        self.supervision.refuse, self.supervision.has_flow = self.desk.flows.refused, self.desk.flows.runs
+        self.supervision.look_at_hours = self.hours.look
         self.adoption = Adoption(
             host,
             self.pool,

@@ -38,6 +38,7 @@ STATUS = {
     "too_often": 429,
     "bad_keys": 422,
     "unknown_phone": 422,
+    "unknown_way": 422,
     "no_recording": 404,
     "no_customer": 404,
     "recording_deleted": 410,

@@ -16,6 +16,7 @@ ACTIONS = (
     *("state_ready", "state_not_ready", "state_logged_out"),
     *("play_recording", "download_recording", "hold_recordings", "free_recordings"),
     *(f"{action}_{kind}" for action in ("edit", "undo") for kind in ("user", "queue", "reason", "code")),
+    *("close_queue", "open_queue", "announce", "end_announcement"),
     *("give_password", "add_phone", "drop_phone"),
 )
 

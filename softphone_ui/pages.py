@@ -42,6 +42,7 @@ async def panel_page(request: Request, lang: str = "") -> Response:
         "device": panel.device(who.login),
         "ice_servers": panel.ice_servers(),
         "browser_phones": panel.has_browser_phones,
+        "may_move": may(who.role, "queues.members"),
         "reasons": [reason.model_dump() for reason in panel.reasons],
         "codes": [code.model_dump() for code in panel.wrap_up_codes],
     }

@@ -11,7 +11,15 @@ from callcenter.kernel.e164 import national, to_e164
 from callcenter.kernel.errors import NotAllowed
 from callcenter.live.book import CALLING, RINGING, SUPERVISOR, TALKING, WRAPPING, Guest, Interaction
 from callcenter.live.control import AGENT, HOLD, LINK, MUTE, NUMBER, Target
-from callcenter.live.facts import AgentReleased, GuestLeft, GuestTookOver, InteractionParked
+from callcenter.live.facts import (
+    AgentReleased,
+    AnnouncementSet,
+    GuestLeft,
+    GuestTookOver,
+    InteractionParked,
+    QueueReopened,
+    QueueShut,
+)
 from callcenter.live.host import AnyFact
 from callcenter.live.messages import VoiceMessage
 from callcenter.queries import ContactQueries
@@ -166,6 +174,7 @@ class Panel:
             "calls": self._calls(login) if agent is None else [],
             "parked": self._parked(),
             "alarms": self._alarms() if agent is None else [],
+            "announcement": self.supervision.announcement(),
             "messages": self._messages(login),
             "phone": self.browser_phones.phones.get(login),
             "contacts": [
@@ -388,7 +397,14 @@ class Panel:
         for name in self._host.engine.policy.queues:
             waiting, longest_ms = self._host.engine.queue_view(name, self._host.clock.now_ms())
             rows.append(
-                {"name": name, "title": titles.get(name, name), "waiting": waiting, "longest_ms": longest_ms}
+                {
+                    "name": name,
+                    "title": titles.get(name, name),
+                    "waiting": waiting,
+                    "longest_ms": longest_ms,
+                    "open": self._host.engine.is_open(name),
+                    "shut": name in self._book.shut,
+                }
             )
         return rows
 
@@ -401,6 +417,7 @@ class Panel:
                 "state": a.state,
                 "reason": a.reason,
                 "since_ms": a.since_ms,
+                "queues": [name for name in self._host.engine.policy.queues if self.serves(a.id, name)],
             }
             for a in self._host.engine.agent_views()
             if a.id in people
@@ -449,7 +466,16 @@ class Panel:
                 touched.update(who for who in (live.agent, *live.former) if who)
                 touched.update(guest.who for guest in live.guests.values() if guest.kind == AGENT)
                 touched.add(live.callee)
-            if isinstance(fact, GuestLeft | GuestTookOver | AgentReleased | InteractionParked):
+            if isinstance(
+                fact,
+                GuestLeft
+                | GuestTookOver
+                | AgentReleased
+                | InteractionParked
+                | AnnouncementSet
+                | QueueShut
+                | QueueReopened,
+            ):
                 touched.update(self.hub.logins())  # whoever was asked in, or may take it
         for agent in touched:
             self.hub.push_soon(agent)

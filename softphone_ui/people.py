@@ -51,6 +51,27 @@ class PeopleDesk:
         await self._audit(actor, "give_password", login, "")
         return password
 
+    async def member(self, actor: str, queue: str, login: str, serves: bool) -> None:
+        """Give an agent the skills that a queue needs, or take them. Raises NotAllowed: unknown_queue, unknown_agent,
+        queue_needs_nothing."""
+        policy = self._core.host.engine.policy
+        wanted = policy.queues.get(queue)
+        if wanted is None:
+            raise NotAllowed("unknown_queue")
+        records = (await self.everything())[USER]
+        record = next((one for one in records if one["login"] == login and one["role"] == "agent"), None)
+        if record is None:
+            raise NotAllowed("unknown_agent")
+        if not wanted.skills and not serves:
+            raise NotAllowed("queue_needs_nothing")
+        skills = dict(record["skills"])
+        for name, level in wanted.skills:
+            if serves:
+                skills[name] = max(level, skills.get(name, 0))
+            else:
+                skills.pop(name, None)
+        await self.put(actor, USER, {**record, "skills": skills}, login)
+
     # --- desk phones -------------------------------------------------------------------------------
 
     async def phones(self) -> list[Plain]:

@@ -158,7 +158,9 @@ class Adoption:
             )
         if self._desk.control is not None:
             self._desk.control.adopt(interaction, legs)
-        if interaction.state == IN_FLOW and resume and self._desk.flows is not None:
+        if interaction.state == IN_FLOW and resume and not interaction.flow:
+            self._desk.begin_again(interaction)
+        elif interaction.state == IN_FLOW and resume and self._desk.flows is not None:
             self._desk.flows.resume(interaction, caller["play"] or "")
         elif interaction.state in (WAITING, RINGING) and not caller["music"] and caller["peer"] is None:
             self._desk.comfort(interaction, interaction.queue)

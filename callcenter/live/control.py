@@ -366,6 +366,11 @@ class CallControl:
             before.append(rf.ContactAbandoned(live.contact, self._now()))
         self._host.submit(*before, *self._arrives(live, live.queue, agent))
 
+    def move(self, live: Interaction, queue: str) -> None:
+        """A waiting customer waits in another queue, as long as since the first time."""
+        left = rf.ContactAbandoned(live.contact, self._now())
+        self._host.submit(left, *self._arrives(live, queue))
+
     def agent_left(self, live: Interaction) -> bool:
         """The agent's phone hung up; True where a guest goes on with the customer (a desk phone's way to
         complete a transfer)."""

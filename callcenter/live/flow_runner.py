@@ -94,12 +94,44 @@ class FlowRunner:
         host.listeners.append(self._heard)
         self._early: dict[str, str] = {}
         """keys of flows that were not resumed yet: pressed while no core reigned"""
+        self._announcing: dict[str, tuple[str, Callable[[], None]]] = {}
+        """by interaction, the play of what is said before its flow, and what comes then"""
         self._plays = itertools.count(1)
         self.errors = 0
 
-    def start(self, interaction: Interaction, flow: str, language: str, variables: Mapping[str, Any]) -> None:
+    def start(
+        self,
+        interaction: Interaction,
+        flow: str,
+        language: str,
+        variables: Mapping[str, Any],
+        first: tuple[iv.Words, ...] = (),
+    ) -> None:
+        """`first`: what is said to the end before the flow begins."""
         definition = self._flows[flow]
-        self._open(interaction, flow, lambda: iv.begin(definition, variables, language))
+        if first:
+            self._say_first(interaction, flow, language, variables, first)
+        else:
+            self._open(interaction, flow, lambda: iv.begin(definition, variables, language))
+
+    def _say_first(
+        self,
+        interaction: Interaction,
+        flow: str,
+        language: str,
+        variables: Mapping[str, Any],
+        first: tuple[iv.Words, ...],
+    ) -> None:
+        play = f"p{self._host.epoch}-{next(self._plays)}"
+        self._announcing[interaction.id] = (play, lambda: self.start(interaction, flow, language, variables))
+
+        def ready(files: list[str]) -> None:
+            if interaction.id in self._announcing:
+                self._voice.command(
+                    interaction.worker, "play", interaction.leg, play=play, files=files, interruptible=False
+                )
+
+        self._speech.prepare(first, ready)
 
     def resume(self, interaction: Interaction, playing: str) -> None:
         """Go on where the journal says. `playing`: the prompt that the worker still plays, or "": then
@@ -128,6 +160,11 @@ class FlowRunner:
             self._take_keys(run, run.listen)
 
     def played(self, interaction: str, play: str) -> None:
+        announcing = self._announcing.get(interaction)
+        if announcing is not None and announcing[0] == play:
+            del self._announcing[interaction]
+            announcing[1]()
+            return
         run = self._runs.get(interaction)
         if run is None or run.play != play:
             return
@@ -150,6 +187,10 @@ class FlowRunner:
         if run is not None and run.taking:
             self._step(run, iv.Failed("not_recorded"))
 
+    def runs(self, interaction: str) -> bool:
+        """Is there a flow that could go on?"""
+        return interaction in self._runs
+
     def refused(self, interaction: str, reason: str) -> bool:
         """The queue did not take the contact; False where no flow runs that could go on."""
         run = self._runs.get(interaction)
@@ -160,6 +201,7 @@ class FlowRunner:
 
     def stop(self, interaction: str) -> None:
         self._early.pop(interaction, None)
+        self._announcing.pop(interaction, None)
         run = self._runs.pop(interaction, None)
         if run is not None:
             self._disarm(run)

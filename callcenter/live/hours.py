@@ -28,7 +28,12 @@ class HoursKeeper:
         return is_open(self._host.clock.now_ms(), hours.timezone, hours.week, hours.holidays)
 
     def watch(self) -> None:
-        """Tell the engine of what changed, now and from now on. What was closed by hand stays so."""
+        """Look now and from now on."""
+        self.look()
+        self._scheduler.after(_LOOK_EVERY_MS, self.watch)
+
+    def look(self) -> None:
+        """Tell the engine of what changed. What was closed by hand stays so."""
         engine, open_now, shut = self._host.engine, self.open_now(), self._host.book.shut
         kind = rf.QueueOpened if open_now else rf.QueueClosed
         changed = [
@@ -38,7 +43,6 @@ class HoursKeeper:
         ]
         if changed:
             self._host.submit(*changed)
-        self._scheduler.after(_LOOK_EVERY_MS, self.watch)
 
 
 def is_open(now_ms: int, timezone: str, week: Mapping[str, str], holidays: Sequence[str]) -> bool:

@@ -3,10 +3,13 @@ give a waiting customer to somebody. Each use is a fact, for the audit."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Mapping
+
 from callcenter.kernel.errors import NotAllowed
 from callcenter.kernel.ids import IdFactory
 from callcenter.live import facts as f
-from callcenter.live.book import PARKED, SUPERVISOR, TALKING, WAITING, Guest, Interaction
+from callcenter.live.book import PARKED, RINGING, SUPERVISOR, TALKING, WAITING, Guest, Interaction
 from callcenter.live.control import TALK, CallControl
 from callcenter.live.host import AnyFact, Host
 from callcenter.live.offers import Offers
@@ -17,6 +20,7 @@ from routing.state import IDLE, LOGGED_OUT
 LISTEN, WHISPER, BARGE = "listen", "whisper", "barge"
 WATCHES = (LISTEN, WHISPER, BARGE)
 READY, NOT_READY, OUT = "ready", "not_ready", "logged_out"
+STAY, MOVE, FLOW = "stay", "move", "flow"
 BY_SUPERVISOR = "supervisor"
 _RING_S = 25
 
@@ -33,6 +37,10 @@ class Supervision:
     ) -> None:
         self._host, self._voice, self._offers = host, voice, offers
         self._control, self._ids, self._max_call_s = control, ids, max_call_s
+        self.refuse: Callable[[str, str], bool] = lambda _interaction, _reason: False
+        """lets the flow of a waiting customer go on; False where there is none"""
+        self.has_flow: Callable[[str], bool] = lambda _interaction: False
+        self.look_at_hours: Callable[[], None] = lambda: None
 
     def watch(self, supervisor: str, interaction: str, how: str) -> None:
         """Ring the supervisor's device and let them in; who is in already changes the way.
@@ -111,6 +119,73 @@ class Supervision:
             raise NotAllowed("agent_not_ready")
         self._audit(supervisor, "assign", live.id, agent)
         self._control.offer_to(live, agent)
+
+    def close_queue(self, supervisor: str, queue: str, then: str, to: str = "") -> int:
+        """Close a queue until it is reopened by hand; answers how many people were in it.
+
+        then: stay (they are served yet), move (they wait in `to`), flow (their flow goes on as when it is closed: it
+        may take a message). Raises NotAllowed: unknown_queue, unknown_way, queue_closed."""
+        policy = self._host.engine.policy
+        if queue not in policy.queues or (then == MOVE and to not in policy.queues):
+            raise NotAllowed("unknown_queue")
+        if then not in (STAY, MOVE, FLOW):
+            raise NotAllowed("unknown_way")
+        if then == MOVE and (to == queue or not self._host.engine.is_open(to)):
+            raise NotAllowed("queue_closed")
+        at_ms = self._host.clock.now_ms()
+        facts: list[AnyFact] = [f.QueueShut(queue, supervisor, at_ms)]
+        if self._host.engine.is_open(queue):
+            facts.append(rf.QueueClosed(queue))
+        self._host.submit(*facts, self._taken(supervisor, "close_queue", queue, f"{then} {to}".strip()))
+        waiting = [
+            live
+            for live in self._host.book.interactions.values()
+            if live.queue == queue and live.state in (WAITING, RINGING)
+        ]
+        for live in sorted(waiting, key=lambda one: one.queued_at_ms):
+            if then == MOVE:
+                self._control.move(live, to)
+            elif then == FLOW:
+                self._back_to_flow(live)
+        return len(waiting)
+
+    def open_queue(self, supervisor: str, queue: str) -> None:
+        """Raises NotAllowed: unknown_queue, not_closed."""
+        if queue not in self._host.engine.policy.queues:
+            raise NotAllowed("unknown_queue")
+        if queue not in self._host.book.shut:
+            raise NotAllowed("not_closed")
+        at_ms = self._host.clock.now_ms()
+        self._host.submit(
+            f.QueueReopened(queue, supervisor, at_ms), self._taken(supervisor, "open_queue", queue, "")
+        )
+        self.look_at_hours()
+
+    def announce(self, supervisor: str, words: Mapping[str, str]) -> None:
+        """Everybody who calls from now on hears this first, in their language; no words end it. Raises NotAllowed:
+        no_announcement where none is to be ended."""
+        said = {language: text.strip() for language, text in words.items() if text.strip()}
+        if not said and not self._host.book.announcement:
+            raise NotAllowed("no_announcement")
+        at_ms, ref = self._host.clock.now_ms(), ""
+        if said:
+            private = self._host.private
+            text = json.dumps(said, ensure_ascii=False, sort_keys=True)
+            ref = private.put(private.person_of("announcement"), f"announcement-{at_ms}", text)
+        action = "announce" if said else "end_announcement"
+        self._host.submit(f.AnnouncementSet(ref, supervisor, at_ms), self._taken(supervisor, action, "", ""))
+
+    def announcement(self) -> dict[str, str]:
+        """What callers hear first now, by language."""
+        text = self._host.private.get(self._host.book.announcement)
+        found: dict[str, str] = json.loads(text) if text else {}
+        return found
+
+    def _back_to_flow(self, live: Interaction) -> None:
+        """As if the queue had not taken them; where no flow can go on they stay."""
+        if self.has_flow(live.id):
+            self._host.submit(rf.ContactAbandoned(live.contact, self._host.clock.now_ms()))
+            self.refuse(live.id, "closed")
 
     def _talking(self, interaction: str) -> Interaction:
         live = self._host.book.interactions.get(interaction)

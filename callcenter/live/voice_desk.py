@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from callcenter.live.host import AnyFact, Host
 from callcenter.live.offers import Offers
 from channels.base import VoiceCommands
 from channels.voice.translate import IncomingCall, offer_cause, parse_invite, reason_code
+from ivr_flows.interpreter import Words
 from routing import Command, Overflow
 from routing import facts as rf
 
@@ -157,8 +159,26 @@ class VoiceDesk:
             self._recogniser.recognise(interaction, call.caller)
         live = self._host.book.interactions.get(interaction)
         if live is not None and self.flows is not None:
-            flow, language = target
-            self.flows.start(live, flow, language, {"number": call.called})
+            self.begin_flow(live, target)
+
+    def begin_flow(self, live: Interaction, target: tuple[str, str]) -> None:
+        """The announcement, where one is set, then the flow of the number that was called."""
+        if self.flows is None:
+            return
+        flow, language = target
+        text = self._host.private.get(self._host.book.announcement)
+        said: dict[str, str] = json.loads(text) if text else {}
+        order = (language, *(other for other in said if other != language))
+        first = tuple(Words(one, "", said[one]) for one in order if one in said)
+        self.flows.start(live, flow, language, {"number": live.number}, first)
+
+    def begin_again(self, live: Interaction) -> None:
+        """A core has started before the flow did."""
+        target = self._directory.flow_of(live.number)
+        if target is None:
+            self.broken(live)
+        else:
+            self.begin_flow(live, target)
 
     def _key(self, _boot: str, fact: dict[str, Any]) -> None:
         interaction = self._host.book.of_leg(fact["leg"])

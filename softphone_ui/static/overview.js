@@ -7,8 +7,12 @@ export function renderOverview(state, act, now) {
   byId("alarms").replaceChildren(...state.alarms.map((alarm) =>
     make("p", { class: "alarm-bar" }, `${say(`alarm_${alarm.name}`)} ${alarm.detail}`)));
   byId("queue-rows").replaceChildren(...state.queues.map((queue) =>
-    make("tr", {}, make("td", {}, queue.title), make("td", { class: "number" }, String(queue.waiting)),
-      make("td", { class: "number clock" }, queue.waiting ? duration(queue.longest_ms) : "–"))));
+    make("tr", {}, make("td", {}, queue.title),
+      make("td", {}, make("span", { class: `badge ${queue.shut ? "alarm" : queue.open ? "idle" : ""}` }, say(queue.shut ? "shut_by_hand" : queue.open ? "open_state" : "closed"))),
+      make("td", { class: "number" }, String(queue.waiting)),
+      make("td", { class: "number clock" }, queue.waiting ? duration(queue.longest_ms) : "–"),
+      make("td", {}, watches ? closing(queue, state, act) : ""))));
+  if (watches) renderAnnouncement(state.announcement, act);
   const names = new Map(state.agents.map((agent) => [agent.login, agent.name]));
   const idle = state.agents.filter((agent) => agent.state === "idle");
   byId("call-rows").replaceChildren(...state.calls.map((row) =>
@@ -24,7 +28,52 @@ export function renderOverview(state, act, now) {
       make("td", {}, make("span", { class: `badge ${agent.state}` }, make("span", { class: "dot" }), say(agent.state)),
         " ", make("span", { class: "aside" }, agent.reason ? reasonWord(agent.reason) : "")),
       agent.since_ms ? make("td", { class: "number clock", "data-since": agent.since_ms }) : make("td", { class: "number" }, "–"),
+      make("td", {}, ...state.queues.map((queue) => member(agent, queue, act))),
       make("td", {}, watches ? stateChoice(agent, act) : ""))));
+}
+
+/** A queue closes until it is reopened by hand; where people wait, what becomes of them is asked first. */
+function closing(queue, state, act) {
+  const id = `close-${queue.name}`;
+  if (queue.shut) return make("button", { class: "button", id, type: "button", onclick: () => act(byId(id), "POST", `/supervise/queues/${queue.name}/open`) }, say("open_queue"));
+  return make("button", { class: "button", id, type: "button", onclick: () => {
+    const dialog = byId("closing");
+    const form = byId("closing-form");
+    const others = state.queues.filter((other) => other !== queue && other.open);
+    byId("closing-to").replaceChildren(...others.map((other) => make("option", { value: other.name }, other.title)));
+    byId("closing-then").value = "stay";
+    byId("closing-where").hidden = true;
+    byId("closing-then").onchange = () => { byId("closing-where").hidden = byId("closing-then").value !== "move"; };
+    byId("closing-not").onclick = () => dialog.close();
+    form.onsubmit = async (event) => {
+      event.preventDefault();
+      const then = byId("closing-then").value;
+      if (await act(null, "POST", `/supervise/queues/${queue.name}/close`, { then, to: then === "move" ? byId("closing-to").value : "" })) dialog.close();
+    };
+    dialog.showModal();
+  } }, say("close_queue"));
+}
+
+function member(agent, queue, act) {
+  const id = `serves-${agent.login}-${queue.name}`;
+  const serves = agent.queues.includes(queue.name);
+  if (!settings.may_move) return serves ? make("span", { class: "badge" }, queue.title) : "";
+  return make("button", { class: "chip", id, type: "button", "aria-pressed": String(serves), onclick: () => act(byId(id), "PUT", `/supervise/queues/${queue.name}/members/${agent.login}`, { serves: !serves }) }, queue.title);
+}
+
+let announced = null;
+function renderAnnouncement(words, act) {
+  const text = JSON.stringify(words);
+  byId("announced").hidden = byId("end-announcement").hidden = text === "{}";
+  if (text === announced) return;
+  announced = text;
+  for (const language of ["zh", "en"]) byId(`announcement-${language}`).value = words[language] ?? "";
+  const put = (body) => act(byId("announce"), "PUT", "/supervise/announcement", body);
+  byId("end-announcement").onclick = () => put({ zh: "", en: "" });
+  byId("announcement-form").onsubmit = (event) => {
+    event.preventDefault();
+    put({ zh: byId("announcement-zh").value, en: byId("announcement-en").value });
+  };
 }
 
 function actions(row, idle, act) {

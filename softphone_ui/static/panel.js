@@ -7,7 +7,7 @@ import { BrowserPhone } from "./phone.js";
 import { Seat } from "./seat.js";
 
 const isAgent = settings.role === "agent";
-let state = { agent: null, queues: [], agents: [], calls: [], parked: [], contacts: [], alarms: [], messages: [] };
+let state = { agent: null, queues: [], agents: [], calls: [], parked: [], contacts: [], alarms: [], messages: [], announcement: {} };
 let skew = 0;
 let wrapping = ""; // the interaction that the wrap-up form is about
 let offered = ""; // the offer that is shown

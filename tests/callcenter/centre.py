@@ -288,6 +288,7 @@ class Centre:
             self.host, self.scheduler, self.worker, self.offers, self.ids, "ringback.wav", 14_400
         )
         self.supervision = Supervision(self.host, self.worker, self.offers, self.control, self.ids, 14_400)
+        self.supervision.refuse, self.supervision.has_flow = self.flows.refused, self.flows.runs
         self.superseded: list[int] = []
         self.adoption = Adoption(
             self.host,

@@ -9,7 +9,9 @@ import pytest
 
 from callcenter.kernel.errors import NotAllowed
 from callcenter.live.book import OUTSIDE, RINGING, TALKING, Interaction
+from callcenter.live.hours import HoursKeeper
 from callcenter.live.offers import Seat
+from config.settings import OpeningHours
 from routing import AgentPolicy
 
 from .centre import COMPLAINTS, SERVICE, Centre
@@ -151,3 +153,140 @@ def test_assigning_goes_past_the_queue(centre: Centre) -> None:
     assert waiting.state != TALKING
     assert waiting.leg in centre.worker.legs, "the customer waits on"
     assert waiting.queue == "service"
+
+
+# --- queues closed by hand, and the announcement ---------------------------------------------------------
+
+
+def two_waiting() -> tuple[Centre, Interaction, Interaction]:
+    """One rings at ann, one waits; bob is not here."""
+    centre = Centre()
+    centre.ready("ann")
+    first, second = centre.queue_up("13800138001"), centre.queue_up("13800138002")
+    assert (first.state, second.state) == ("ringing", "waiting")
+    return centre, first, second
+
+
+def test_people_in_a_closed_queue_may_stay() -> None:
+    centre, first, second = two_waiting()
+    assert centre.supervision.close_queue("8001", "service", "stay") == 2
+    centre.settle()
+    assert not centre.host.engine.is_open("service")
+    assert (first.state, second.state) == ("ringing", "waiting")
+    centre.pick_up(first)
+    assert first.state == "talking"
+    late = centre.queue_up("13800138003")
+    assert late.state == "flow", "newcomers hear that it is closed"
+    assert centre.journalled("ActionTaken")[-1]["action"] == "close_queue"
+
+
+def test_people_in_a_closed_queue_may_move_with_their_age() -> None:
+    centre, first, second = two_waiting()
+    since = second.queued_at_ms
+    centre.wait(10)
+    centre.supervision.close_queue("8001", "service", "move", "complaints")
+    centre.settle()
+    assert {first.queue, second.queue} == {"complaints"}
+    assert first.state == "ringing", "ann serves that one too"
+    view = centre.host.engine.contact_view(second.contact)
+    assert view is not None
+    assert view.deadline_ms <= since + 20_000, "as old as before"
+    assert centre.host.engine.queue_view("service")[0] == 0
+    centre.pick_up(first)
+    assert first.state == "talking"
+
+
+def test_people_in_a_closed_queue_may_go_back_to_their_flow() -> None:
+    centre, first, second = two_waiting()
+    centre.supervision.close_queue("8001", "service", "flow")
+    centre.settle()
+    for live in (first, second):
+        centre.listen_through(live)
+        assert live.state == "flow"
+        assert centre.heard(live) == ["zh/leave_message"]
+    assert centre.host.engine.queue_view("service")[0] == 0
+    assert centre.host.engine.snapshot()["contacts"] == []
+    assert centre.agent("ann") == "idle"
+
+
+def test_a_closed_queue_stays_closed_over_a_restart_and_is_reopened_by_hand() -> None:
+    centre = Centre()
+    centre.supervision.close_queue("8001", "service", "stay")
+    centre.restart()
+    assert centre.host.book.shut == {"service": "8001"}
+    assert not centre.host.engine.is_open("service")
+    hours = HoursKeeper(centre.host, centre.scheduler, OpeningHours())
+    hours.look()
+    assert not centre.host.engine.is_open("service"), "the hours do not count"
+    centre.supervision.look_at_hours = hours.look
+    centre.supervision.open_queue("8001", "service")
+    assert centre.host.engine.is_open("service")
+
+
+@pytest.mark.parametrize(
+    ("queue", "then", "to", "code"),
+    [
+        ("nowhere", "stay", "", "unknown_queue"),
+        ("service", "move", "nowhere", "unknown_queue"),
+        ("service", "vanish", "", "unknown_way"),
+        ("service", "move", "service", "queue_closed"),
+        ("service", "move", "complaints", "queue_closed"),
+    ],
+)
+def test_a_queue_that_cannot_be_closed_so(queue: str, then: str, to: str, code: str) -> None:
+    centre = Centre()
+    if code == "queue_closed" and to == "complaints":
+        centre.supervision.close_queue("8001", "complaints", "stay")
+    with pytest.raises(NotAllowed, match=code):
+        centre.supervision.close_queue("8001", queue, then, to)
+    assert centre.host.engine.is_open("service")
+    with pytest.raises(NotAllowed, match="not_closed"):
+        centre.supervision.open_queue("8001", "service")
+
+
+def test_an_announcement_comes_first_and_cannot_be_skipped() -> None:
+    centre = Centre()
+    centre.supervision.announce("8001", {"zh": "系统维护", "en": ""})
+    leg = centre.worker.ring()
+    centre.settle()
+    (play,) = centre.worker.ops("play", leg)
+    assert (play["files"], play["interruptible"]) == (["zh/系统维护"], False)
+    live = centre.host.book.of_leg(leg)
+    assert live is not None
+    assert live.flow == ""
+    centre.worker.finish_play(leg)
+    centre.settle()
+    assert (live.flow, centre.heard(live)) == ("hotline", ["zh/notice"])
+    assert "系统维护" not in str(centre.journalled()), "the journal holds no text"
+    centre.supervision.announce("8001", {"zh": " ", "en": ""})
+    other = centre.worker.ring()
+    centre.settle()
+    assert centre.worker.ops("play", other)[0]["files"] == ["zh/notice"]
+    with pytest.raises(NotAllowed, match="no_announcement"):
+        centre.supervision.announce("8001", {})
+
+
+def test_an_announcement_outlives_the_core_and_so_does_who_hears_it() -> None:
+    centre = Centre()
+    centre.supervision.announce("8001", {"zh": "系统维护", "en": "maintenance"})
+    leg = centre.worker.ring()
+    centre.settle()
+    centre.restart()
+    assert centre.supervision.announcement() == {"zh": "系统维护", "en": "maintenance"}
+    centre.worker.finish_play(leg)
+    centre.settle()
+    live = centre.host.book.of_leg(leg)
+    assert live is not None
+    centre.listen_through(live)
+    assert live.flow == "hotline"
+
+
+def test_who_hangs_up_during_the_announcement_has_left() -> None:
+    centre = Centre()
+    centre.supervision.announce("8001", {"zh": "系统维护"})
+    leg = centre.worker.ring()
+    centre.settle()
+    centre.worker.leave(leg)
+    centre.settle()
+    assert centre.journalled("InteractionEnded")[-1]["outcome"] == "left_in_flow"
+    assert centre.host.book.interactions == {}

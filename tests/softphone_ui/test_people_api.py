@@ -185,3 +185,25 @@ def test_a_seat_outlives_the_core(office: Office, boss: Browser) -> None:
     office.log_in(AGENT).post("/agent/seat", {"seat": "2001"})
     office.centre.restart()
     assert office.centre.host.book.seats == {AGENT: "sip:2001@centre"}
+
+
+# --- who serves which queue ------------------------------------------------------------------------------
+
+
+def test_a_supervisor_moves_an_agent_between_queues(office: Office, boss: Browser) -> None:
+    put(boss, "queue", "complaints", skills={"complaints": 3})
+    supervisor = office.log_in("8001")
+
+    def serves(queue: str, on: bool, login: str = AGENT) -> Any:
+        return supervisor.send("PUT", f"/api/supervise/queues/{queue}/members/{login}", {"serves": on})
+
+    assert office.panel.serves(AGENT, "complaints") is False
+    assert serves("complaints", True).status_code == 204
+    assert office.panel.serves(AGENT, "complaints") is True
+    assert dict(office.centre.host.engine.policy.agents[AGENT].skills) == {"complaints": 3}
+    assert serves("complaints", False).status_code == 204
+    assert office.panel.serves(AGENT, "complaints") is False
+    assert error(serves("nowhere", True)) == (422, "unknown_queue")
+    assert error(serves("complaints", True, "8001")) == (422, "unknown_agent")
+    assert error(serves("service", False)) == (409, "queue_needs_nothing")
+    assert [row["actor"] for row in boss.get("/api/people/changes").json()] == ["8001", "8001", ADMINISTRATOR]
