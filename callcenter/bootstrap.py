@@ -40,6 +40,7 @@ from callcenter.live.host import Host
 from callcenter.live.hours import HoursKeeper
 from callcenter.live.introduction import Introductions
 from callcenter.live.keeper import RecordingKeeper, Retention, Rule
+from callcenter.live.key_entry import KeyEntry
 from callcenter.live.lookups import CrmLookups
 from callcenter.live.messages import Messages, open_messages
 from callcenter.live.offers import CallRules, Offers
@@ -177,6 +178,9 @@ class Core:
             self.ids,
             prompt_file(settings, "ringback"),
             settings.voice.max_call_s,
+        )
+        self.key_entry = self.desk.key_entry = KeyEntry(
+            host, self.scheduler, self.pool, self.lookups.id_number_ends, self.executor
         )
         self.supervision = Supervision(
             host, self.pool, self.offers, self.control, self.ids, settings.voice.max_call_s

@@ -369,6 +369,9 @@ class WebRtc(Section):
     ice_servers: tuple[IceServer, ...] = ()
     web_call_numbers: tuple[str, ...] = ()
     """numbers of ours that visitors may ring at /call; none: nobody may"""
+    identity_key_file: Path | None = None
+    """verifies the signed identities (JWT) of visitors: a shared secret for HS256, else a public key (PEM)"""
+    identity_algorithm: Literal["HS256", "RS256", "ES256"] = "HS256"
     web_call_rate: Annotated[str, Field(pattern=r"^[0-9]{1,5}/(second|minute|hour)$")] = "6/minute"
     """for each address"""
 
@@ -390,6 +393,26 @@ class WebRtc(Section):
         return addresses
 
 
+class Oidc(Section):
+    """Logging in by way of the insurer's own identity provider (OpenID Connect, authorisation code with PKCE)."""
+
+    issuer: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    """its address; nothing: there is none"""
+    client_id: str = ""
+    client_secret_file: Path | None = None
+    login_claim: str = "preferred_username"
+    """the claim that holds our login"""
+    scope: str = "openid profile"
+    name: str = ""
+    """as the button on the log-in page calls it"""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Oidc:
+        if self.issuer and not self.client_id:
+            raise ValueError("client_id: expected one where there is an issuer")
+        return self
+
+
 class Settings(Section):
     database: Database = Database()
     journal: Journal = Journal()
@@ -399,6 +422,7 @@ class Settings(Section):
     routing: Routing = Routing()
     supervision: Supervision = Supervision()
     recordings: Recordings = Recordings()
+    oidc: Oidc = Oidc()
     webrtc: WebRtc = WebRtc()
     hours: OpeningHours = OpeningHours()
     trunks: tuple[Trunk, ...] = ()
@@ -502,6 +526,12 @@ def _anchored(settings: Settings, base: Path) -> Settings:
     http = settings.http.model_copy(
         update={name: _anchored_path(getattr(settings.http, name), base) for name in ("tls_cert", "tls_key")}
     )
+    webrtc = settings.webrtc.model_copy(
+        update={"identity_key_file": _anchored_path(settings.webrtc.identity_key_file, base)}
+    )
+    oidc = settings.oidc.model_copy(
+        update={"client_secret_file": _anchored_path(settings.oidc.client_secret_file, base)}
+    )
     trunks = tuple(
         trunk.model_copy(update={"password_file": _anchored_path(trunk.password_file, base)})
         for trunk in settings.trunks
@@ -510,6 +540,8 @@ def _anchored(settings: Settings, base: Path) -> Settings:
         update={
             "voice": voice,
             "http": http,
+            "webrtc": webrtc,
+            "oidc": oidc,
             "trunks": trunks,
             "paths": Paths(var=var, prompts=prompts),
             "database": Database(url=_anchored_url(settings.database.url, base)),

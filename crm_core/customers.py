@@ -6,6 +6,7 @@ clear, found by one or two of their characters and by pinyin.
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -205,6 +206,14 @@ class CustomerService:
             .limit(limit)
         )
         return list(self._session.exec(query))
+
+    def id_number_ends(self, customer_id: int, ending: str) -> bool | None:
+        """Is this how the identity number ends? None where the record has none."""
+        customer = self.get(customer_id)
+        if customer is None or customer.id_number_sealed is None:
+            return None
+        number = self._master.unseal_text(customer.id_number_sealed, f"id_number:{customer_id}")
+        return hmac.compare_digest(number[-len(ending) :].upper().encode(), ending.upper().encode())
 
     def get(self, customer_id: int) -> Customer | None:
         return self._session.get(Customer, customer_id)

@@ -120,6 +120,14 @@ async def recording(interaction: str, body: Switch, who: InCall, panel: ThePanel
     panel.control.pause_recording(who.login, interaction, not body.on)
 
 
+@router.post("/interactions/{interaction}/key-entry", status_code=204)
+async def key_entry(interaction: str, body: Switch, who: InCall, panel: ThePanel) -> None:
+    """Ask the customer to key in the last six places of their identity number (`*` for X): nobody sees or hears them,
+    the recording pauses, and the feed says whether they fit. `on` false gives it up. 409 `already_keying`,
+    `not_keying`; 404 `no_customer`."""
+    (panel.key_entry.start if body.on else panel.key_entry.cancel)(who.login, interaction)
+
+
 @router.post("/interactions/{interaction}/keys", status_code=204)
 async def keys(interaction: str, body: Keys, who: InCall, panel: ThePanel) -> None:
     panel.control.press(who.login, interaction, body.keys)

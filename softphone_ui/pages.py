@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.templating import Jinja2Templates
 
+from callcenter.kernel.errors import NotAllowed
+from softphone_ui.api import set_session
 from softphone_ui.audit_api import ACTIONS
 from softphone_ui.auth import COOKIE, MIN_PASSWORD, Identity
 from softphone_ui.panel import Panel
 from softphone_ui.permissions import may
 
 router = APIRouter(include_in_schema=False)
+_STATE = "cc_oidc"
+_PROBLEMS = ("oidc_refused", "oidc_unreachable")
 LANGUAGES = {"zh": "zh-CN", "en": "en"}
 _HERE = Path(__file__).parent
 _templates = Jinja2Templates(directory=_HERE / "templates")
@@ -52,10 +57,55 @@ async def panel_page(request: Request, lang: str = "") -> Response:
 
 @router.get("/login")
 async def login_page(request: Request, lang: str = "") -> Response:
+    panel: Panel = request.app.state.panel
     language = _language(request, lang, None)
-    return _page(
-        request, "login.html", language, {"settings": {"words": WORDS[language], "language": language}}
+    problem = request.query_params.get("problem", "")
+    values = {
+        "settings": {"words": WORDS[language], "language": language},
+        "oidc": panel.oidc.enabled,
+        "oidc_name": panel.oidc.name or WORDS[language]["oidc_log_in"],
+        "problem": WORDS[language][problem] if problem in _PROBLEMS else "",
+    }
+    return _page(request, "login.html", language, values)
+
+
+@router.get("/login/oidc")
+async def oidc_begin(request: Request) -> Response:
+    """On to the identity provider."""
+    panel: Panel = request.app.state.panel
+    if not panel.oidc.enabled:
+        return RedirectResponse("/login", 303)
+    try:
+        place, state = await panel.oidc.begin(str(request.url_for("oidc_back")))
+    except NotAllowed as error:
+        return RedirectResponse(f"/login?problem={error.code}", 303)
+    response = RedirectResponse(place, 303)
+    response.set_cookie(
+        _STATE, state, max_age=600, httponly=True, samesite="lax", secure=panel.secure_cookies, path="/login"
     )
+    return response
+
+
+@router.get("/login/oidc/back")
+async def oidc_back(request: Request, state: str = "", code: str = "") -> Response:
+    """Back from the identity provider. The answer is a page of ours that goes on by itself: a redirect that began at
+    another site would leave the new cookie behind."""
+    panel: Panel = request.app.state.panel
+    try:
+        if not state or not hmac.compare_digest(state.encode(), request.cookies.get(_STATE, "").encode()):
+            raise NotAllowed("oidc_refused")
+        login = await panel.oidc.finish(state, code)
+        token, _who = await panel.sessions.open_for(login)
+    except NotAllowed as error:
+        known = error.code if error.code in _PROBLEMS else "oidc_refused"
+        response: Response = RedirectResponse(f"/login?problem={known}", 303)
+    else:
+        response = HTMLResponse(
+            '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=/"><title>…</title>'
+        )
+        set_session(response, token, panel.secure_cookies)
+    response.delete_cookie(_STATE, path="/login")
+    return response
 
 
 @router.get("/password")

@@ -30,6 +30,7 @@ from routing.policy import satisfies
 from softphone_ui.auth import Identity, Sessions
 from softphone_ui.board import Board
 from softphone_ui.hub import Hub
+from softphone_ui.oidc import OidcLogin
 from softphone_ui.people import PeopleDesk
 from softphone_ui.recordings import Recordings
 from softphone_ui.web_calls import WebCalls
@@ -50,10 +51,20 @@ class Panel:
         self.browser_phones = core.browser_phones
         self.browser_phones.changed = self._phone_changed
         webrtc = core.settings.webrtc
-        self.web_calls = WebCalls(webrtc.web_call_numbers, webrtc.web_call_rate)
+        self.web_calls = WebCalls(
+            webrtc.web_call_numbers,
+            webrtc.web_call_rate,
+            core.settings.voice.region,
+            webrtc.identity_key_file,
+            webrtc.identity_algorithm,
+        )
+        core.desk.visitor_of = self.web_calls.arrived
         self.control, self.supervision = core.control, core.supervision
+        self.key_entry = core.key_entry
+        core.key_entry.changed = self._keyed_on
         self._titles = _titles(flows)
         self.sessions = Sessions(core.records, core.clock, core.settings.http.session_hours)
+        self.oidc = OidcLogin(core.settings.oidc)
         self.queries = ContactQueries(core.records, core.private, core.master, core.executor)
         self.hub = Hub(f"{core.epoch}", self.state)
         self.board = Board(core)
@@ -233,6 +244,9 @@ class Panel:
             if self.serves(login, message.queue)
         ]
 
+    def _keyed_on(self, live: Interaction) -> None:
+        self.hub.push_soon(live.agent)
+
     def _message_changed(self, _message: VoiceMessage) -> None:
         for login in self.hub.logins():
             self.hub.push_soon(login)
@@ -353,6 +367,10 @@ class Panel:
             "dialling": bool(interaction.agent_leg) and interaction.state == RINGING,
             "recording": bool(interaction.recording) and interaction.state == TALKING,
             "recording_paused": interaction.recording_paused,
+            "verified": interaction.verified,
+            "key_entry": interaction.key_entry,
+            "key_count": self.key_entry.count(interaction.id),
+            "key_result": interaction.key_result,
             "customer": self._card(interaction),
         }
 

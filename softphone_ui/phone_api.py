@@ -1,7 +1,7 @@
 """Telephones in the browser: an agent's own, and a visitor's call to the hotline.
 
 The page sends a complete session description (all candidates gathered) and gets ours. Refusals are 409 with a code:
-`no_browser_phones`, `all_lines_busy`, `call_over`; 422 `bad_description`; 429 `too_often`."""
+`no_browser_phones`, `all_lines_busy`, `call_over`; 422 `bad_description`; 429 `too_often`; 401 `bad_identity`."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ class WebCall(BaseModel):
     sdp: str = _SDP
     number: str = Field(default="", max_length=32)
     """one of the numbers that may be rung from the web; the first of them where none is named"""
+    identity: str = Field(default="", max_length=4_000)
+    """a JWT by which the insurer's own site says whose telephone number this is"""
 
 
 class WebKeys(BaseModel):
@@ -49,7 +51,8 @@ async def web_call(body: WebCall, request: Request, panel: ThePanel) -> dict[str
     """Ring the hotline. `call` is the key to it; keep it."""
     panel.web_calls.admit(request.client.host if request.client else "")
     number = panel.web_calls.number(body.number)
-    made = await panel.browser_phones.call(body.sdp, number)
+    visit = panel.web_calls.visit(body.identity)
+    made = await panel.browser_phones.call(body.sdp, number, visit)
     return {"call": made["user"], "sdp": made["sdp"]}
 
 

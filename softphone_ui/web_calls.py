@@ -1,19 +1,38 @@
-"""Who may ring from the web, how often, and where to."""
+"""Who may ring from the web, how often, where to, and who they are."""
 
 from __future__ import annotations
 
+import secrets
+from pathlib import Path
+
+import jwt
 from limits import parse
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-from callcenter.kernel.errors import NotAllowed
+from callcenter.kernel.e164 import to_e164
+from callcenter.kernel.errors import ConfigError, NotAllowed
+
+AUDIENCE = "web-call"
+_MOST_VISITS = 1_000
 
 
 class WebCalls:
-    def __init__(self, numbers: tuple[str, ...], rate: str) -> None:
-        """`rate` as in `6/minute`, for each address."""
-        self._numbers, self._rate = numbers, parse(rate)
+    def __init__(
+        self, numbers: tuple[str, ...], rate: str, region: str, key_file: Path | None, algorithm: str
+    ) -> None:
+        """`rate` as in `6/minute`, for each address. Raises ConfigError where the key cannot be read."""
+        self._numbers, self._rate, self._region = numbers, parse(rate), region
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._algorithm = algorithm
+        self._key = ""
+        if key_file is not None:
+            try:
+                self._key = key_file.read_text().strip()
+            except OSError as error:
+                raise ConfigError("webrtc.identity_key_file", str(key_file), "a readable file") from error
+        self._visits: dict[str, str] = {}
+        """by the word that goes with a call: the visitor's number, until the call arrives"""
 
     @property
     def enabled(self) -> bool:
@@ -31,3 +50,35 @@ class WebCalls:
         if wanted and wanted not in self._numbers:
             raise NotAllowed("unknown_number")
         return wanted or self._numbers[0]
+
+    def visit(self, identity: str) -> str:
+        """A word for the call of a visitor with this signed identity; "" for one without.
+
+        The token (JWT) says `aud` web-call, `exp`, and `phone`, the customer's number. Raises NotAllowed:
+        bad_identity."""
+        if not identity:
+            return ""
+        if not self._key:
+            raise NotAllowed("bad_identity")
+        try:
+            claims = jwt.decode(
+                identity,
+                self._key,
+                algorithms=[self._algorithm],
+                audience=AUDIENCE,
+                options={"require": ["exp", "aud", "phone"]},
+            )
+            phone = to_e164(str(claims["phone"]), self._region)
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            raise NotAllowed("bad_identity") from error
+        if phone is None:
+            raise NotAllowed("bad_identity")
+        while len(self._visits) >= _MOST_VISITS:
+            self._visits.pop(next(iter(self._visits)))
+        word = secrets.token_urlsafe(18)
+        self._visits[word] = phone
+        return word
+
+    def arrived(self, word: str) -> str:
+        """The number of the visitor whose call carries this word, once; "" for a word that is not ours."""
+        return self._visits.pop(word, "")

@@ -158,6 +158,8 @@ class Adoption:
             )
         if self._desk.control is not None:
             self._desk.control.adopt(interaction, legs)
+        if self._desk.key_entry is not None:
+            self._desk.key_entry.adopt(interaction)
         if interaction.state == IN_FLOW and resume and not interaction.flow:
             self._desk.begin_again(interaction)
         elif interaction.state == IN_FLOW and resume and self._desk.flows is not None:

@@ -72,6 +72,12 @@ class Interaction:
     """in, out, internal (a colleague is called)"""
     callee: str = ""
     """login of the colleague who was called"""
+    verified: str = ""
+    """how it became certain who it is"""
+    key_entry: str = ""
+    """what the caller keys in now, unseen"""
+    key_result: str = ""
+    """how the last such entry ended"""
     message: str = ""
     """the queue for which the caller left one"""
 
@@ -107,6 +113,9 @@ class Book:
         self._apply: dict[type, Callable[[Any], None]] = {
             f.InteractionStarted: self._started,
             f.CustomerMatched: lambda fact: self._set(fact, customer=fact.customer),
+            f.CallerVerified: lambda fact: self._set(fact, verified=fact.how),
+            f.KeyEntryStarted: lambda fact: self._set(fact, key_entry=fact.what, key_result=""),
+            f.KeyEntryEnded: lambda fact: self._set(fact, key_entry="", key_result=fact.result),
             f.FlowMoved: self._moved,
             f.InteractionQueued: self._queued,
             f.AgentDialled: self._dialled,

@@ -35,6 +35,34 @@ class CustomerMatched:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerVerified:
+    """Who it is, is certain. how: signed (a signed word of the insurer's own site), id_number (keyed and compared)."""
+
+    interaction: str
+    how: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEntryStarted:
+    """The caller keys in what nobody else may hear or see; a recording that runs is paused meanwhile."""
+
+    interaction: str
+    what: str
+    by: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEntryEnded:
+    """result: matched, differs, cancelled, timed_out, unknown (there is nothing to compare with)."""
+
+    interaction: str
+    result: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class FlowMoved:
     """Where the flow stands now; an interaction resumes here. `passed`: the nodes on the way, `node` last."""
 
@@ -393,6 +421,9 @@ class WorkerLost:
 LIVE_KINDS = (
     InteractionStarted,
     CustomerMatched,
+    CallerVerified,
+    KeyEntryStarted,
+    KeyEntryEnded,
     FlowMoved,
     InteractionQueued,
     AgentDialled,

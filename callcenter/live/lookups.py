@@ -53,6 +53,11 @@ class CrmLookups:
         else:
             answer(None)
 
+    def id_number_ends(self, customer: int, ending: str) -> bool | None:
+        """Blocks; for a helper thread."""
+        with session(self._reads) as records:
+            return CustomerService(records, self._master).id_number_ends(customer, ending)
+
     def recognise(self, interaction: str, caller: str) -> None:
         """Attach the one customer reached at this number; of several nobody is guessed."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from callcenter.kernel import logging
@@ -15,6 +15,7 @@ from callcenter.live.book import CALLING, IN_FLOW, RINGING, TALKING, VOICEMAIL, 
 from callcenter.live.control import CallControl
 from callcenter.live.flow_runner import FlowRunner
 from callcenter.live.host import AnyFact, Host
+from callcenter.live.key_entry import KeyEntry
 from callcenter.live.offers import Offers
 from channels.base import VoiceCommands
 from channels.voice.translate import IncomingCall, offer_cause, parse_invite, reason_code
@@ -82,6 +83,9 @@ class VoiceDesk:
         self._favours, self._rules = favours, rules
         self.flows: FlowRunner | None = None
         self.control: CallControl | None = None
+        self.visitor_of: Callable[[str], str] = lambda _visit: ""
+        """the number of somebody who rings from the web with a signed identity; "" where it is not known"""
+        self.key_entry: KeyEntry | None = None
         self.counts: Counter[str] = Counter()
         self._seen: dict[str, int] = {}
         self._unsaved_acks: dict[str, int] = {}
@@ -140,6 +144,9 @@ class VoiceDesk:
             self._count("unknown_number")
             self._voice.command(boot, "reject", fact["leg"], code=404)
             return
+        visitor = self.visitor_of(call.visit) if call.visit else ""
+        if visitor:
+            call = replace(call, caller=visitor)
         interaction = self._ids.next("i")
         party_ref = ""
         if call.caller:
@@ -148,7 +155,8 @@ class VoiceDesk:
         self._host.submit(
             f.InteractionStarted(
                 interaction, "voice", "in", call.called, boot, fact["leg"], party_ref, self._when(fact)
-            )
+            ),
+            *([f.CallerVerified(interaction, "signed", self._when(fact))] if visitor else []),
         )
         tag = {"interaction": interaction, "role": "caller", "number": call.called}
         self._voice.command(boot, "answer", fact["leg"], max_s=self._rules.max_call_s, tag=tag)
@@ -182,7 +190,11 @@ class VoiceDesk:
 
     def _key(self, _boot: str, fact: dict[str, Any]) -> None:
         interaction = self._host.book.of_leg(fact["leg"])
-        if interaction is not None and fact["leg"] == interaction.leg and self.flows is not None:
+        if interaction is None or fact["leg"] != interaction.leg:
+            return
+        if interaction.key_entry and self.key_entry is not None:
+            self.key_entry.key(interaction, fact["digit"])
+        elif self.flows is not None:
             self.flows.key(interaction.id, fact["digit"])
 
     def _played(self, _boot: str, fact: dict[str, Any]) -> None:
@@ -339,6 +351,8 @@ class VoiceDesk:
         for fact in facts:
             if isinstance(fact, f.InteractionEnded) and self.control is not None:
                 self.control.ended(fact.interaction)
+            if isinstance(fact, f.InteractionEnded | f.AgentReleased) and self.key_entry is not None:
+                self.key_entry.over(fact.interaction)
             if isinstance(fact, rf.ContactArrived):
                 self._waits(fact.contact)
         for command in commands:

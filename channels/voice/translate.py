@@ -21,6 +21,8 @@ class IncomingCall:
     call_id: str
     origin: str = ""
     """who brought it, as the edge says: trunk:<name>, phone:<user>, stranger; "" without an edge"""
+    visit: str = ""
+    """X-Visit: a word that we gave to a call from the web"""
 
 
 _HEAD_END, _LINE_END, _FOLD = re.compile(r"\r?\n\r?\n"), re.compile(r"\r?\n"), re.compile(r"\r?\n[ \t]+")
@@ -47,7 +49,7 @@ def parse_invite(message: str, region: str = "CN", behind_edge: bool = False) ->
     privacy = {part.strip() for part in headers.get("privacy", "").lower().split(";")}
     withheld = user.lower() in _ANONYMOUS or "id" in privacy
     caller = "" if withheld else (to_e164(user, region) or user)
-    return IncomingCall(called, caller, headers.get("call-id", ""), origin)
+    return IncomingCall(called, caller, headers.get("call-id", ""), origin, headers.get("x-visit", ""))
 
 
 def user_of(text: str) -> str:

@@ -27,6 +27,7 @@ export class CallControls {
         contact.recording
           ? this.#button("pause-recording", contact.recording_paused ? "resume_recording" : "pause_recording", "u", () => this.pauseRecording(), contact.recording_paused)
           : ""),
+      this.#keyEntry(contact),
       contact.guests.length ? this.#guests(contact) : "",
       this.keypad ? this.#keys() : "");
   }
@@ -63,6 +64,18 @@ export class CallControls {
       dialog.close();
       toast(say(problem.message), true);
     }
+  }
+
+  /** Keys for the machine alone: how many came, and whether they fit. */
+  #keyEntry(contact) {
+    if (contact.key_entry) {
+      return make("p", { class: "row", role: "status" }, make("span", { class: "aside" }, say("key_entry_hint")), make("b", {}, "•".repeat(contact.key_count).padEnd(6, "◦")),
+        make("button", { class: "button", id: "key-entry", type: "button", onclick: () => this.#post("key-entry", "key-entry", { on: false }) }, say("key_entry_cancel")));
+    }
+    if (!contact.customer?.id || contact.verified === "id_number") return "";
+    return make("p", { class: "row" },
+      make("button", { class: "button", id: "key-entry", type: "button", onclick: () => this.#post("key-entry", "key-entry", { on: true }) }, say("key_entry")),
+      contact.key_result ? make("span", { class: contact.key_result === "matched" ? "aside" : "badge alarm" }, say(`key_${contact.key_result}`)) : "");
   }
 
   #button(id, word, key, action, pressed) {

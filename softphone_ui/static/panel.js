@@ -139,6 +139,7 @@ function renderCall(contact) {
       make("div", { class: "call-head" },
         make("div", {}, make("div", { class: "call-who" }, party(contact)),
           make("span", { class: `badge ${contact.held ? "held" : contact.state}` }, make("span", { class: "dot" }), say(contact.held ? "held" : stateWord(contact.state))),
+          contact.verified ? make("span", { class: "badge idle" }, "✓ ", say(`verified_${contact.verified}`)) : "",
           contact.muted ? make("span", { class: "badge muted" }, say("muted")) : ""),
         talking ? make("div", { class: "call-clock clock", "data-since": contact.answered_at_ms }) : ""),
       facts(contact),

@@ -4,7 +4,8 @@ import { Sound } from "./sound.js";
 let id = "";
 let since = 0;
 const sound = new Sound(settings.ice_servers, async (sdp) => {
-  const made = await call("POST", "/web-call", { sdp });
+  const said = new URLSearchParams(location.hash.slice(1)); // never sent to a server by the address itself
+  const made = await call("POST", "/web-call", { sdp, number: said.get("number") ?? "", identity: said.get("identity") ?? "" });
   id = made.call;
   return made.sdp;
 }, (state) => { if (state === "lost" && id) over("web_call_lost"); });

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from callcenter.live.control import CallControl
 from callcenter.live.cut_off import CutOffs
 from callcenter.live.flow_runner import FlowRunner
 from callcenter.live.host import Host, Recovered
+from callcenter.live.key_entry import KeyEntry
 from callcenter.live.messages import Messages
 from callcenter.live.offers import CallRules, Offers, Seat
 from callcenter.live.supervision import Supervision
@@ -89,6 +91,15 @@ class MemoryJournal:
             execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)", row)
         self.entries.append(entry)
         self.to_tell.append(entry)
+
+
+class AtOnce(Executor):
+    """Helper threads that need none."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(fn(*args, **kwargs))
+        return done
 
 
 class Speaker:
@@ -287,6 +298,10 @@ class Centre:
         self.control = self.desk.control = CallControl(
             self.host, self.scheduler, self.worker, self.offers, self.ids, "ringback.wav", 14_400
         )
+        self.id_endings: dict[int, str] = {}
+        self.key_entry = self.desk.key_entry = KeyEntry(
+            self.host, self.scheduler, self.worker, self._ends, AtOnce()
+        )
         self.supervision = Supervision(self.host, self.worker, self.offers, self.control, self.ids, 14_400)
         self.supervision.refuse, self.supervision.has_flow = self.flows.refused, self.flows.runs
         self.superseded: list[int] = []
@@ -304,6 +319,10 @@ class Centre:
         self.messages = Messages(self.host)
         self.agents = AgentDesk(self.host, self.people, lambda: self.codes, lambda: REASONS)
         return recovered
+
+    def _ends(self, customer: int, ending: str) -> bool | None:
+        known = self.id_endings.get(customer)
+        return None if known is None else known == ending
 
     def _begin(self) -> None:
         if self.policy.digest() != self.host.engine.policy.digest():

@@ -37,7 +37,7 @@ class Lines:
     def line_of(self, user: str) -> Line | None:
         return next((line for line in self.lines if line.user == user), None)
 
-    def dial(self, user: str, uri: str) -> Line | None:
+    def dial(self, user: str, uri: str, visit: str = "") -> Line | None:
         line = next((line for line in self.lines if not line.user), None)
         if line is not None:
             line.user = user

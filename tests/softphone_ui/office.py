@@ -108,6 +108,7 @@ class Office:
             edge=SimpleNamespace(status={}),
             alarms=Alarms(self.centre.clock),
             messages=self.centre.messages,
+            key_entry=self.centre.key_entry,
             editor=Editor(records, self.centre.clock.now_ms),
             phone_accounts=PhoneAccounts(
                 Path(tempfile.mkdtemp()) / "edge.db", "centre", "127.0.0.1:5060", self.centre.clock.now_ms

@@ -62,7 +62,9 @@ class Host:
         if op == "detach":
             await self._forget(str(message["user"]))
         elif op == "call":
-            return await self._visitor(str(message["sdp"]), str(message["number"]))
+            return await self._visitor(
+                str(message["sdp"]), str(message["number"]), str(message.get("visit", ""))
+            )
         elif op == "keys":
             self._lines.press(str(message["user"]), str(message["keys"]))
         elif op == "hangup":
@@ -98,14 +100,14 @@ class Host:
             await old.close()
         return {"sdp": answer}
 
-    async def _visitor(self, sdp: str, number: str) -> Message:
+    async def _visitor(self, sdp: str, number: str, visit: str) -> Message:
         if not self._lines.free():
             raise Refused("all_lines_busy")
         peer = Peer(self._ice_servers, self._peer_changed)
         answer = await self._answered(peer, sdp)
         user = _VISITOR + secrets.token_hex(16)
         phone = self.phones[user] = Phone(user, peer)
-        line = self._lines.dial(user, f"sip:{number}@{self._hotline}")
+        line = self._lines.dial(user, f"sip:{number}@{self._hotline}", visit)
         if line is None:
             await self._forget(user)
             raise Refused("all_lines_busy")

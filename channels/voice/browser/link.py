@@ -51,14 +51,14 @@ class BrowserPhones:
     async def detach(self, user: str) -> None:
         await self._of(user).ask("detach", user=user)
 
-    async def call(self, sdp: str, number: str) -> Message:
-        """A visitor rings this number: {user, sdp}. Raises NotAllowed: no_browser_phones, all_lines_busy,
-        bad_description."""
+    async def call(self, sdp: str, number: str, visit: str = "") -> Message:
+        """A visitor rings this number: {user, sdp}. `visit` comes back in the call's `X-Visit`. Raises NotAllowed:
+        no_browser_phones, all_lines_busy, bad_description."""
         refusal = "no_browser_phones"
         for _ in self._hosts:
             slot = next(self._next)
             try:
-                answer = await self._hosts[slot].ask("call", sdp=sdp, number=number)
+                answer = await self._hosts[slot].ask("call", sdp=sdp, number=number, visit=visit)
             except NotAllowed as error:
                 refusal = error.code
                 continue

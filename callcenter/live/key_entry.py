@@ -1,0 +1,120 @@
+"""What a caller keys in for the machine alone, in the middle of a conversation: the last six places of their identity
+number, compared with the record. The agent learns only whether it fits; the digits are in no log, no journal and no
+recording, which pauses by itself meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+from callcenter.kernel import logging
+from callcenter.kernel.errors import NotAllowed
+from callcenter.kernel.schedule import Handle, Scheduler
+from callcenter.live import facts as f
+from callcenter.live.book import TALKING, Interaction
+from callcenter.live.host import Host
+from channels.base import VoiceCommands
+
+log = logging.get("key_entry")
+ID_NUMBER = "id_number"
+MATCHED, DIFFERS, CANCELLED, TIMED_OUT, UNKNOWN = "matched", "differs", "cancelled", "timed_out", "unknown"
+PLACES = 6
+"""`*` stands for the X that an identity number may end with"""
+_WAIT_MS = 45_000
+Compare = Callable[[int, str], bool | None]
+"""(customer, digits) -> do they fit; None where the record has nothing to compare with. Blocks."""
+
+
+class KeyEntry:
+    def __init__(
+        self, host: Host, scheduler: Scheduler, voice: VoiceCommands, compare: Compare, executor: Executor
+    ) -> None:
+        self._host, self._scheduler, self._voice = host, scheduler, voice
+        self._compare, self._executor = compare, executor
+        self._keyed: dict[str, str] = {}
+        self._timers: dict[str, Handle] = {}
+        self._paused: set[str] = set()
+        """interactions whose recording was paused for this"""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.changed: Callable[[Interaction], None] = lambda _live: None
+
+    def count(self, interaction: str) -> int:
+        """How many keys came so far."""
+        return len(self._keyed.get(interaction, ""))
+
+    def start(self, agent: str, interaction: str) -> None:
+        """Raises NotAllowed: call_over, no_customer, already_keying."""
+        live = self._mine(agent, interaction)
+        if live.key_entry:
+            raise NotAllowed("already_keying")
+        if not live.customer:
+            raise NotAllowed("no_customer")
+        if live.recordings and not live.recording_paused:
+            self._paused.add(live.id)
+            self._voice.command(live.worker, "pause_record", live.leg, on=True)
+        self._keyed[live.id] = ""
+        self._host.submit(f.KeyEntryStarted(live.id, ID_NUMBER, agent, self._host.clock.now_ms()))
+        self._timers[live.id] = self._scheduler.after(_WAIT_MS, lambda: self._end(live, TIMED_OUT))
+
+    def cancel(self, agent: str, interaction: str) -> None:
+        """Raises NotAllowed: call_over, not_keying."""
+        live = self._mine(agent, interaction)
+        if not live.key_entry:
+            raise NotAllowed("not_keying")
+        self._end(live, CANCELLED)
+
+    def key(self, live: Interaction, digit: str) -> None:
+        keyed = self._keyed.get(live.id)
+        if keyed is None or len(keyed) >= PLACES:
+            return
+        if digit == "#":
+            self._end(live, DIFFERS)
+            return
+        keyed += "X" if digit == "*" else digit
+        self._keyed[live.id] = keyed
+        self.changed(live)
+        if len(keyed) == PLACES:
+            task = asyncio.get_running_loop().create_task(self._check(live, keyed))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def adopt(self, live: Interaction) -> None:
+        """A new core does not know what was keyed: it is asked again."""
+        if live.key_entry:
+            if live.recording_paused:
+                self._paused.add(live.id)
+            self._end(live, CANCELLED)
+
+    def over(self, interaction: str) -> None:
+        """The call is: nothing stays behind."""
+        self._keyed.pop(interaction, None)
+        self._paused.discard(interaction)
+        timer = self._timers.pop(interaction, None)
+        if timer is not None:
+            timer.cancel()
+
+    async def _check(self, live: Interaction, keyed: str) -> None:
+        try:
+            fits = await asyncio.get_running_loop().run_in_executor(
+                self._executor, self._compare, live.customer, keyed
+            )
+        except Exception as error:
+            log.error("comparison_failed", interaction=live.id, reason=type(error).__name__)
+            fits = None
+        if live.key_entry:
+            self._end(live, UNKNOWN if fits is None else MATCHED if fits else DIFFERS)
+
+    def _end(self, live: Interaction, result: str) -> None:
+        if live.id in self._paused and live.state == TALKING:
+            self._voice.command(live.worker, "pause_record", live.leg, on=False)
+        self.over(live.id)
+        at_ms = self._host.clock.now_ms()
+        verified = [f.CallerVerified(live.id, ID_NUMBER, at_ms)] if result == MATCHED else []
+        self._host.submit(f.KeyEntryEnded(live.id, result, at_ms), *verified)
+
+    def _mine(self, agent: str, interaction: str) -> Interaction:
+        live = self._host.book.interactions.get(interaction)
+        if live is None or live.agent != agent or live.state != TALKING:
+            raise NotAllowed("call_over")
+        return live
