@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -113,6 +114,30 @@ def take(browser: Browser, address: str, password: str, sip: str, language: str)
     page.fill("#note", "客户咨询保单变更流程，已逐条说明并发送材料清单。 Asked how to change the policy.")
     page.keyboard.press("Control+Enter")
     page.wait_for_selector("#state-badge.idle")
+    page.fill("#find-text", "王")
+    page.click("#find button")
+    page.wait_for_selector("#customer li button")
+    page.click("#customer li button >> nth=0")
+    page.wait_for_selector("#customer .phones")
+    shot(page, "panel-found")
+    page.keyboard.press("c")
+    page.wait_for_selector("#whom-agents .line")
+    shot(page, "panel-dial")
+    page.click("#whom-close")
+    supervise(overview, shot)
+    auditor = open_page(browser, address, language)
+    log_in(auditor, "9002", password)
+    auditor.wait_for_selector("#queue-rows tr")
+    auditor.goto(f"http://{address}/recordings")
+    auditor.wait_for_selector("#rows tr")
+    auditor.click("#rows tr:has(.badge.idle) >> nth=-1 >> button >> nth=0")
+    auditor.wait_for_selector("#player:not([hidden])")
+    auditor.wait_for_timeout(1_500)
+    shot(auditor, "recordings")
+    auditor.goto(f"http://{address}/audit")
+    auditor.wait_for_selector("#rows tr")
+    shot(auditor, "audit")
+    administer(browser, address, password, language, shot)
     overview.set_viewport_size({"width": 1920, "height": 1080})
     overview.goto(f"http://{address}/wallboard")
     overview.wait_for_selector("#wall-queues tr")
@@ -131,6 +156,46 @@ def take(browser: Browser, address: str, password: str, sip: str, language: str)
     page.click("#sign-out")
     page.wait_for_selector("#login-form")
     caller.wait()
+
+
+def supervise(overview: Page, shot: Callable[[Page, str], None]) -> None:
+    overview.fill("#announcement-zh", "系统维护中，查询可能较慢，敬请谅解。")
+    overview.fill("#announcement-en", "We are maintaining our systems; enquiries may take longer.")
+    overview.click("#announce")
+    overview.wait_for_selector("#announced:not([hidden])")
+    overview.click("#close-complaints")
+    overview.wait_for_selector("#closing[open]")
+    overview.select_option("#closing-then", "move")
+    shot(overview, "overview-closing")
+    overview.click("#closing-form button.danger")
+    overview.wait_for_selector("#queue-rows .badge.alarm")
+    shot(overview, "overview-closed")
+    overview.click("#close-complaints")
+    overview.click("#end-announcement")
+
+
+def administer(
+    browser: Browser, address: str, password: str, language: str, shot: Callable[[Page, str], None]
+) -> None:
+    page = open_page(browser, address, language)
+    log_in(page, "9001", password)
+    page.wait_for_selector("#queue-rows tr")
+    page.goto(f"http://{address}/people")
+    page.wait_for_selector("#rows tr")
+    shot(page, "people")
+    page.click("#edit-1002")
+    page.wait_for_selector("#edit[open]")
+    shot(page, "people-edit")
+    page.fill("#field-skills", "service 9, complaints 2")
+    page.click("#edit-form button.primary")
+    page.wait_for_selector("#edit:not([open])", state="attached")
+    page.click("#tab-changes")
+    page.wait_for_selector("#rows tr")
+    shot(page, "people-changes")
+    page.click("#rows tr button >> nth=0")
+    page.wait_for_timeout(500)
+    page.goto(f"http://{address}/password")
+    shot(page, "password")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import Any
 from callcenter.cli.certificate import self_signed
 
 TEMPLATE = Path(__file__).resolve().parent.parent.parent / "config" / "demo.toml"
-LOGINS = ("1001", "1002", "8001")
+LOGINS = ("1001", "1002", "8001", "9001", "9002")
 _READY_S = 30.0
 _POLL_S = 0.1
 
@@ -168,7 +168,7 @@ def _tell(addresses: dict[str, Any], password: str, config: Path) -> None:
         f"agent         {addresses['page']}/        log in as 1001 / {password}, open the phone, press R for ready",
         f"caller        {addresses['page']}/call    another tab: call, press 1, then 0; the agent answers with A",
         f"colleague     1002 / {password}    (a telephone that answers by itself: to consult, to transfer to)",
-        f"supervisor    8001 / {password}",
+        f"supervisor    8001 / {password}    (administrator 9001, auditor 9002: same password)",
         f"hotline       sip:95519@{sip}    (straight to a person: sip:95520@{sip})",
         f"dial it       sipp {sip} -sn uac -s 95520 -i 127.0.0.1 -m 1 -d 30000 -nostdin   (Debian: sip-tester)",
         f"  with keys   .venv/bin/callcenter phone --dial sip:95519@{sip} --keys 14:1,20:0 --seconds 60",

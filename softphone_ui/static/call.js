@@ -69,11 +69,11 @@ export class CallControls {
   /** Keys for the machine alone: how many came, and whether they fit. */
   #keyEntry(contact) {
     if (contact.key_entry) {
-      return make("p", { class: "row", role: "status" }, make("span", { class: "aside" }, say("key_entry_hint")), make("b", {}, "•".repeat(contact.key_count).padEnd(6, "◦")),
+      return make("p", { class: "row key-entry", role: "status" }, make("span", { class: "aside" }, say("key_entry_hint")), make("b", {}, "•".repeat(contact.key_count).padEnd(6, "◦")),
         make("button", { class: "button", id: "key-entry", type: "button", onclick: () => this.#post("key-entry", "key-entry", { on: false }) }, say("key_entry_cancel")));
     }
     if (!contact.customer?.id || contact.verified === "id_number") return "";
-    return make("p", { class: "row" },
+    return make("p", { class: "row key-entry" },
       make("button", { class: "button", id: "key-entry", type: "button", onclick: () => this.#post("key-entry", "key-entry", { on: true }) }, say("key_entry")),
       contact.key_result ? make("span", { class: contact.key_result === "matched" ? "aside" : "badge alarm" }, say(`key_${contact.key_result}`)) : "");
   }

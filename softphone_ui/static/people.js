@@ -40,6 +40,7 @@ function shown(name, value) {
   if (name === "skills") return Object.entries(value).map(([skill, level]) => `${skill} ${level}`).join(", ") || "–";
   if (typeof value === "boolean") return say(value ? "yes" : "no");
   if (["role", "answer", "language", "sound"].includes(name)) return say(`${name}_${value}`);
+  if (name === "device" && value.startsWith("sip:nobody@")) return "–";
   return String(value ?? "") || "–";
 }
 
