@@ -364,6 +364,8 @@ class WebRtc(Section):
     """address of the first host's SIP side, UDP; the others follow one by one. Empty: behind the workers'"""
     rtp_ports: tuple[int, int] = (30_000, 30_999)
     """between the hosts and the workers"""
+    udp_ports: tuple[int, int] | None = None
+    """towards browsers, cut into equal slices per host; none: any free port"""
     advertise: tuple[str, ...] = ()
     """addresses that pages are told; empty: all of this machine's but loopback"""
     ice_servers: tuple[IceServer, ...] = ()
@@ -381,6 +383,21 @@ class WebRtc(Section):
         if text:
             split_address(text)
         return text
+
+    @field_validator("udp_ports")
+    @classmethod
+    def _range(cls, ports: tuple[int, int] | None) -> tuple[int, int] | None:
+        if ports is not None and not (1024 <= ports[0] < ports[1] <= 65_535):
+            raise ValueError("expected [low, high] with 1024 <= low < high <= 65535")
+        return ports
+
+    def udp_slice(self, slot: int, hosts: int) -> tuple[int, ...]:
+        """The ports of host `slot`, inclusive; () for any."""
+        if self.udp_ports is None:
+            return ()
+        low, high = self.udp_ports
+        size = (high - low + 1) // max(1, hosts)
+        return low + slot * size, low + (slot + 1) * size - 1
 
     @field_validator("advertise")
     @classmethod

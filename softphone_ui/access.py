@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
+from starlette.requests import HTTPConnection
 
 from callcenter.kernel.errors import NotAllowed
 from softphone_ui.auth import COOKIE, Identity
@@ -22,9 +23,15 @@ def the_panel(request: Request) -> Panel:
     return panel
 
 
+async def who_asks(request: HTTPConnection) -> Identity | None:
+    """The session behind a request or a socket."""
+    panel: Panel = request.app.state.panel
+    return await panel.sessions.who(request.cookies.get(COOKIE), request.headers.get("user-agent", ""))
+
+
 async def anybody(request: Request) -> Identity:
     """A session, though its password may have to be changed first."""
-    who = await the_panel(request).sessions.who(request.cookies.get(COOKIE))
+    who = await who_asks(request)
     if who is None:
         raise NotAllowed("not_logged_in")
     return who

@@ -82,9 +82,9 @@ WrapsUp = Annotated[Identity, Depends(to_do("own.wrap_up"))]
 
 
 @router.post("/session", tags=["session"])
-async def log_in(body: LogIn, panel: ThePanel, response: Response) -> dict[str, Any]:
+async def log_in(body: LogIn, request: Request, panel: ThePanel, response: Response) -> dict[str, Any]:
     """Log in; 401 `wrong_login`, 423 `locked` after five failures, for five minutes."""
-    token, who = await panel.sessions.log_in(body.login, body.password)
+    token, who = await panel.sessions.log_in(body.login, body.password, request.headers.get("user-agent", ""))
     set_session(response, token, panel.secure_cookies)
     return {"csrf": who.csrf, "name": who.name, "role": who.role, "must_change": who.must_change}
 
@@ -95,7 +95,7 @@ async def change_password(
 ) -> dict[str, str]:
     """My own password; other sessions of mine end. 401 `wrong_login`; 409 `password_too_short`, `password_same`."""
     token, now = await panel.sessions.change_password(
-        request.cookies.get(COOKIE, ""), who.login, body.old, body.new
+        who.login, body.old, body.new, request.headers.get("user-agent", "")
     )
     set_session(response, token, panel.secure_cookies)
     return {"csrf": now.csrf}

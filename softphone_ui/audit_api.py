@@ -17,7 +17,7 @@ ACTIONS = (
     *("play_recording", "download_recording", "hold_recordings", "free_recordings"),
     *(f"{action}_{kind}" for action in ("edit", "undo") for kind in ("user", "queue", "reason", "code")),
     *("close_queue", "open_queue", "announce", "end_announcement"),
-    *("give_password", "add_phone", "drop_phone"),
+    *("session_stolen", "give_password", "add_phone", "drop_phone"),
 )
 
 

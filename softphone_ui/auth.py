@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
+import hmac
+import re
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -55,13 +57,19 @@ class Sessions:
         self._engine, self._clock, self._lifetime_ms = engine, clock, hours * 3_600_000
         # argon2 releases the interpreter lock while it works
         self._threads = ThreadPoolExecutor(2, "passwords")
-        self._known: dict[str, tuple[Identity, int]] = {}
+        self._known: dict[str, tuple[Identity, int, str]] = {}
+        self.stolen: Callable[[str], None] = lambda _login: None
+        """hears whose session came from another browser than it was opened in"""
+        self.ended: Callable[[str], None] = lambda _login: None
+        """hears whose sessions were all ended"""
 
-    async def log_in(self, login: str, password: str) -> tuple[str, Identity]:
-        """(cookie, who). Raises NotAllowed: wrong_login, locked."""
-        return await self._off_loop(self._log_in, login, password)
+    async def log_in(self, login: str, password: str, browser: str = "") -> tuple[str, Identity]:
+        """(cookie, who). `browser`: what it calls itself. Raises NotAllowed: wrong_login, locked."""
+        return await self._off_loop(self._log_in, login, password, browser)
 
-    async def who(self, token: str | None) -> Identity | None:
+    async def who(self, token: str | None, browser: str = "") -> Identity | None:
+        """Whose session this is. One that comes from another browser than it was opened in was stolen: all sessions of
+        that person end, and `stolen` hears of it."""
         if not token:
             return None
         key = _digest(token)
@@ -71,37 +79,46 @@ class Sessions:
             if known is None:
                 return None
             self._known[key] = known
-        identity, expires_at_ms = known
+        identity, expires_at_ms, opened_in = known
+        if opened_in and not hmac.compare_digest(opened_in, _kind(browser)):
+            await self.end_all(identity.login)
+            self.stolen(identity.login)
+            return None
         if expires_at_ms <= self._clock.now_ms():
             self._known.pop(key, None)
             return None
         return identity
 
-    async def open_for(self, login: str) -> tuple[str, Identity]:
+    async def open_for(self, login: str, browser: str = "") -> tuple[str, Identity]:
         """(cookie, who) for somebody whom another authority has recognised. Raises NotAllowed: wrong_login."""
-        return await self._off_loop(self._open_for, login)
+        return await self._off_loop(self._open_for, login, browser)
 
-    async def change_password(self, token: str, login: str, old: str, new: str) -> tuple[str, Identity]:
+    async def change_password(
+        self, login: str, old: str, new: str, browser: str = ""
+    ) -> tuple[str, Identity]:
         """A new password for oneself; other sessions of this person end. Answers as `log_in`.
 
         Raises NotAllowed: wrong_login, locked, password_too_short, password_same."""
         if old == new:
             raise NotAllowed("password_same")
         hashed = await self._off_loop(hash_password, new)
-        await self._off_loop(self._log_in, login, old)
+        await self._off_loop(self._log_in, login, old, browser)
         await self._off_loop(self._set_password, login, hashed, False)
-        return await self._off_loop(self._log_in, login, new)
+        self.ended(login)
+        return await self._off_loop(self._log_in, login, new, browser)
 
     async def give_password(self, login: str) -> str:
         """A password for once: whoever logs in with it has to change it. Raises NotAllowed: unknown_record."""
         password = "-".join("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(4))
         hashed = await self._off_loop(hash_password, password)
         await self._off_loop(self._set_password, login, hashed, True)
+        self.ended(login)
         return password
 
     async def end_all(self, login: str) -> None:
         """Every session of this person is over, now."""
         await self._off_loop(self._end_all, login)
+        self.ended(login)
 
     def changed(self, login: str) -> None:
         """Role or name changed: what is known of this person's sessions is read again."""
@@ -115,7 +132,7 @@ class Sessions:
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _log_in(self, login: str, password: str) -> tuple[str, Identity]:
+    def _log_in(self, login: str, password: str, browser: str) -> tuple[str, Identity]:
         now_ms = self._clock.now_ms()
         with session(self._engine) as records:
             user = UserService(records).by_login(login)
@@ -130,30 +147,34 @@ class Sessions:
                 raise NotAllowed("wrong_login")
             user.failed_logins, user.locked_until_ms = 0, 0
             records.add(user)
-            return self._open(records, user, now_ms)
+            return self._open(records, user, now_ms, browser)
 
-    def _open_for(self, login: str) -> tuple[str, Identity]:
+    def _open_for(self, login: str, browser: str) -> tuple[str, Identity]:
         with session(self._engine) as records:
             user = UserService(records).by_login(login)
             if user is None or not user.active:
                 raise NotAllowed("wrong_login")
-            token, who = self._open(records, user, self._clock.now_ms())
+            token, who = self._open(records, user, self._clock.now_ms(), browser)
         who = replace(who, must_change=False)  # it is not our password that let them in
-        self._known[_digest(token)] = (who, self._known[_digest(token)][1])
+        self._known[_digest(token)] = (who, *self._known[_digest(token)][1:])
         return token, who
 
-    def _open(self, records: Session, user: User, now_ms: int) -> tuple[str, Identity]:
+    def _open(self, records: Session, user: User, now_ms: int, browser: str) -> tuple[str, Identity]:
         token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
         expires_at_ms = now_ms + self._lifetime_ms
         records.exec(delete(LoginSession).where(col(LoginSession.expires_at_ms) <= now_ms))
         records.add(
             LoginSession(
-                token_hash=_digest(token), user_id=user.id or 0, csrf=csrf, expires_at_ms=expires_at_ms
+                token_hash=_digest(token),
+                user_id=user.id or 0,
+                csrf=csrf,
+                expires_at_ms=expires_at_ms,
+                browser=_kind(browser),
             )
         )
         records.commit()
         identity = _identity(user, csrf)
-        self._known[_digest(token)] = (identity, expires_at_ms)
+        self._known[_digest(token)] = (identity, expires_at_ms, _kind(browser))
         return token, identity
 
     def _set_password(self, login: str, hashed: str, must_change: bool) -> None:
@@ -179,13 +200,13 @@ class Sessions:
     async def _off_loop(self, work: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
 
-    def _read(self, key: str) -> tuple[Identity, int] | None:
+    def _read(self, key: str) -> tuple[Identity, int, str] | None:
         with session(reads(self._engine)) as records:
             found = records.get(LoginSession, key)
             user = records.get(User, found.user_id) if found else None
             if found is None or user is None or not user.active:
                 return None
-            return _identity(user, found.csrf), found.expires_at_ms
+            return _identity(user, found.csrf), found.expires_at_ms, found.browser
 
     def _forget(self, key: str) -> None:
         with session(self._engine) as records:
@@ -215,6 +236,11 @@ def _count_failure(user: User, now_ms: int) -> None:
 
 def _identity(user: User, csrf: str) -> Identity:
     return Identity(user.login, user.name, user.role, user.language, csrf, user.must_change)
+
+
+def _kind(browser: str) -> str:
+    """Digest of what a browser calls itself, whatever its version: one that updates itself is the same."""
+    return _digest(re.sub(r"[\d.]+", "", browser)) if browser else ""
 
 
 def _digest(token: str) -> str:

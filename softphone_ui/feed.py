@@ -9,19 +9,23 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
-from softphone_ui.auth import COOKIE
+from softphone_ui.access import who_asks
 from softphone_ui.hub import Listener
 from softphone_ui.panel import Panel
 
 router = APIRouter()
 _NOT_YOURS, _TRY_AGAIN = 4403, 1013
 _HELLO_S = 10
+BEAT_S = 5.0
+"""a page that hears nothing for longer than this twice over knows that its network is gone"""
+STUCK_S = 30.0
+_BEAT = '{"t": "beat"}'
 
 
 @router.websocket("/ws")
 async def feed(socket: WebSocket) -> None:
     panel: Panel = socket.app.state.panel
-    who = await panel.sessions.who(socket.cookies.get(COOKIE))
+    who = await who_asks(socket)
     if who is None or who.must_change or not _same_origin(socket):
         await socket.accept()
         await socket.close(_NOT_YOURS)
@@ -59,9 +63,15 @@ async def feed(socket: WebSocket) -> None:
 
 
 async def _send(socket: WebSocket, listener: Listener) -> None:
-    with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-        while (text := await listener.queue.get()) is not None:
-            await socket.send_text(text)
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+        while True:
+            try:
+                text = await asyncio.wait_for(listener.queue.get(), BEAT_S)
+            except TimeoutError:
+                text = _BEAT
+            if text is None:
+                break
+            await asyncio.wait_for(socket.send_text(text), STUCK_S)
         await socket.close(_TRY_AGAIN)
 
 

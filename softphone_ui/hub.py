@@ -118,6 +118,13 @@ class Hub:
             else:
                 channel.missed()
 
+    def send_away(self, login: str) -> None:
+        """Every page of this person has to come back, and to show that it still may."""
+        channel = self._channels.get(login)
+        if channel is not None:
+            for listener in channel.listeners:
+                listener.send_away()
+
     def close(self) -> None:
         for channel in self._channels.values():
             for listener in channel.listeners:

@@ -12,10 +12,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.templating import Jinja2Templates
 
 from callcenter.kernel.errors import NotAllowed
+from softphone_ui.access import who_asks
 from softphone_ui.api import set_session
 from softphone_ui.audit_api import ACTIONS
-from softphone_ui.auth import COOKIE, MIN_PASSWORD, Identity
-from softphone_ui.panel import Panel
+from softphone_ui.auth import MIN_PASSWORD, Identity
+from softphone_ui.panel import VERSION, Panel
 from softphone_ui.permissions import may
 
 router = APIRouter(include_in_schema=False)
@@ -33,7 +34,7 @@ WORDS: dict[str, dict[str, str]] = {
 @router.get("/")
 async def panel_page(request: Request, lang: str = "") -> Response:
     panel: Panel = request.app.state.panel
-    who = await panel.sessions.who(request.cookies.get(COOKIE))
+    who = await who_asks(request)
     if who is None or who.must_change:
         return RedirectResponse("/login" if who is None else "/password", 303)
     language = _language(request, lang, who)
@@ -46,6 +47,7 @@ async def panel_page(request: Request, lang: str = "") -> Response:
         "words": words,
         "device": panel.device(who.login),
         "ice_servers": panel.ice_servers(),
+        "version": VERSION,
         "browser_phones": panel.has_browser_phones,
         "may_move": may(who.role, "queues.members"),
         "reasons": [reason.model_dump() for reason in panel.reasons],
@@ -95,7 +97,7 @@ async def oidc_back(request: Request, state: str = "", code: str = "") -> Respon
         if not state or not hmac.compare_digest(state.encode(), request.cookies.get(_STATE, "").encode()):
             raise NotAllowed("oidc_refused")
         login = await panel.oidc.finish(state, code)
-        token, _who = await panel.sessions.open_for(login)
+        token, _who = await panel.sessions.open_for(login, request.headers.get("user-agent", ""))
     except NotAllowed as error:
         known = error.code if error.code in _PROBLEMS else "oidc_refused"
         response: Response = RedirectResponse(f"/login?problem={known}", 303)
@@ -111,8 +113,7 @@ async def oidc_back(request: Request, state: str = "", code: str = "") -> Respon
 @router.get("/password")
 async def password_page(request: Request, lang: str = "") -> Response:
     """Where somebody changes their own password; the first time they have to."""
-    panel: Panel = request.app.state.panel
-    who = await panel.sessions.who(request.cookies.get(COOKIE))
+    who = await who_asks(request)
     if who is None:
         return RedirectResponse("/login", 303)
     language = _language(request, lang, who)
@@ -124,14 +125,13 @@ async def password_page(request: Request, lang: str = "") -> Response:
 @router.get("/people")
 async def people_page(request: Request, lang: str = "") -> Response:
     panel: Panel = request.app.state.panel
-    who = await panel.sessions.who(request.cookies.get(COOKIE))
+    who = await who_asks(request)
     return _desk(request, "people", "people.read", who, lang, {"people": panel.people()})
 
 
 @router.get("/wallboard")
 async def wallboard_page(request: Request, lang: str = "") -> Response:
-    panel: Panel = request.app.state.panel
-    who = await panel.sessions.who(request.cookies.get(COOKIE))
+    who = await who_asks(request)
     if who is None or who.must_change or not may(who.role, "wallboard.read"):
         return RedirectResponse("/login" if who is None else "/", 303)
     language = _language(request, lang, who)
@@ -142,7 +142,7 @@ async def wallboard_page(request: Request, lang: str = "") -> Response:
 @router.get("/recordings")
 async def recordings_page(request: Request, lang: str = "") -> Response:
     panel: Panel = request.app.state.panel
-    who = await panel.sessions.who(request.cookies.get(COOKIE))
+    who = await who_asks(request)
     queues = [{"name": name, "title": title} for name, title in panel.queue_titles().items()]
     extra = {
         "queues": queues,
@@ -155,7 +155,7 @@ async def recordings_page(request: Request, lang: str = "") -> Response:
 @router.get("/audit")
 async def audit_page(request: Request, lang: str = "") -> Response:
     panel: Panel = request.app.state.panel
-    who = await panel.sessions.who(request.cookies.get(COOKIE))
+    who = await who_asks(request)
     return _desk(request, "audit", "audit.read", who, lang, {"people": panel.people(), "actions": ACTIONS})
 
 

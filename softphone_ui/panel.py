@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from callcenter.kernel import logging
@@ -12,6 +14,7 @@ from callcenter.kernel.errors import NotAllowed
 from callcenter.live.book import CALLING, RINGING, SUPERVISOR, TALKING, WRAPPING, Guest, Interaction
 from callcenter.live.control import AGENT, HOLD, LINK, MUTE, NUMBER, Target
 from callcenter.live.facts import (
+    ActionTaken,
     AgentReleased,
     AnnouncementSet,
     GuestLeft,
@@ -37,6 +40,19 @@ from softphone_ui.web_calls import WebCalls
 
 log = logging.get("panel")
 _QUEUES_EVERY_S = 1.0
+_PAGES = Path(__file__).parent
+
+
+def _version() -> str:
+    """Changes with every file that a page is made of: a page from before an upgrade knows it by this."""
+    digest = hashlib.sha256()
+    for folder in ("static", "templates", "locales"):
+        for path in sorted((_PAGES / folder).iterdir()):
+            digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+VERSION = _version()
 CONSULTING = "consulting"
 """a contact in which this agent is a guest"""
 Plain = dict[str, Any]
@@ -64,9 +80,11 @@ class Panel:
         core.key_entry.changed = self._keyed_on
         self._titles = _titles(flows)
         self.sessions = Sessions(core.records, core.clock, core.settings.http.session_hours)
+        self.sessions.stolen = self._stolen
         self.oidc = OidcLogin(core.settings.oidc)
         self.queries = ContactQueries(core.records, core.private, core.master, core.executor)
         self.hub = Hub(f"{core.epoch}", self.state)
+        self.sessions.ended = self.hub.send_away
         self.board = Board(core)
         self.recordings = Recordings(core)
         core.alarms.changed = self._alarms_changed
@@ -171,6 +189,7 @@ class Panel:
         asked = self._book.consulting(login) if agent is not None else []
         return {
             "now_ms": self._core.clock.now_ms(),
+            "version": VERSION,
             "agent": None
             if agent is None
             else {
@@ -243,6 +262,10 @@ class Panel:
             for message in self._core.messages.open.values()
             if self.serves(login, message.queue)
         ]
+
+    def _stolen(self, login: str) -> None:
+        log.warning("session_stolen", agent=login)
+        self._host.submit(ActionTaken(login, "session_stolen", login, "", self._core.clock.now_ms()))
 
     def _keyed_on(self, live: Interaction) -> None:
         self.hub.push_soon(live.agent)

@@ -115,6 +115,10 @@ def main() -> None:
     if everything or not (PROMPTS / "ringback.wav").exists():
         ringback(PROMPTS / "ringback.wav")
         print("ringback.wav")
+    page_ring = PROMPTS.parents[1] / "softphone_ui" / "static" / "ring.wav"
+    if everything or not page_ring.exists():
+        ring(page_ring)
+        print("ring.wav")
     for name, (hertz, seconds, quiet_s) in TONES.items():
         if everything or not (PROMPTS / f"{name}.wav").exists():
             tone(PROMPTS / f"{name}.wav", hertz, seconds, quiet_s)
@@ -122,6 +126,13 @@ def main() -> None:
     if everything or not (PROMPTS / "music.wav").exists():
         music(PROMPTS / "music.wav")
         print("music.wav")
+
+
+def ring(target: Path) -> None:
+    """What an agent's page plays while a call rings: two soft notes, then a pause."""
+    notes = ["synth", "0.5", "sine", "660", "sine", "880", "remix", "-", "fade", "t", "0.02", "0.5", "0.2"]
+    command = ["sox", "-n", "-r", "8000", "-b", "16", target, *notes, "gain", "-14", "pad", "0", "1.5"]
+    subprocess.run(command, check=True)
 
 
 if __name__ == "__main__":

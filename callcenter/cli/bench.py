@@ -1,4 +1,4 @@
-"""`callcenter bench routing|rebuild|voice|all [--json]`: figures of this machine; never part of the tests."""
+"""`callcenter bench routing|rebuild|panel|voice|all [--json]`: figures of this machine; never part of the tests."""
 
 from __future__ import annotations
 
@@ -101,11 +101,21 @@ def voice(only: list[str]) -> dict[str, Any]:
     return benchmark.run(only, _told)
 
 
+def panel() -> dict[str, Any]:
+    """Two hundred panels, one of them in a browser: fact to pixel, click to SIP, and what they cost the core."""
+    if not (_CHECKOUT / "tests" / "benchmarks" / "panel.py").is_file():
+        raise SystemExit("bench panel runs from a checkout: its scenarios are in tests/benchmarks")
+    sys.path.insert(0, str(_CHECKOUT))
+    from tests.benchmarks import panel as benchmark
+
+    return benchmark.run()
+
+
 def _told(name: str) -> None:
     sys.stderr.write(f"{name} …\n")
 
 
-BENCHES: dict[str, Callable[[], dict[str, Any]]] = {"routing": routing, "rebuild": rebuild}
+BENCHES: dict[str, Callable[[], dict[str, Any]]] = {"routing": routing, "rebuild": rebuild, "panel": panel}
 
 
 def main(arguments: list[str]) -> int:

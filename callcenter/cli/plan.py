@@ -90,6 +90,7 @@ def browser_argument(settings: Settings, slot: int) -> str:
             "rtp_high": low + (slot + 1) * size - 1,
             "music": prompt_file(settings, "music"),
             "advertise": list(webrtc.advertise),
+            "udp_ports": list(webrtc.udp_slice(slot, settings.browser_hosts)),
             "ice_servers": [server.model_dump(exclude_defaults=True) for server in webrtc.ice_servers],
             "hotline": f"{'127.0.0.1' if listen == '0.0.0.0' else listen}:{hotline_port}",  # noqa: S104 - a check
         }

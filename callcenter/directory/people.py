@@ -48,6 +48,8 @@ class LoginSession(SQLModel, table=True):
     user_id: int = Field(foreign_key="users.id", index=True)
     csrf: str
     expires_at_ms: int
+    browser: str = Field(default="", max_length=64)
+    """digest of what the browser calls itself; a session that comes from another one is over"""
 
 
 class UserService:

@@ -1,3 +1,5 @@
+const SILENCE_MS = 12000;
+
 /** The one WebSocket: resumes where it was, comes back by itself, says when it is away. */
 export class Link {
   constructor(onMessage, onOnline) {
@@ -6,15 +8,35 @@ export class Link {
     this.boot = "";
     this.seq = 0;
     this.tries = 0;
+    this.heard = Date.now();
     this.open();
+    setInterval(() => this.#listen(), 1000);
+  }
+
+  /** A network that carries nothing any more says nothing either: silence is the sign. */
+  #listen() {
+    if (Date.now() - this.heard < SILENCE_MS || this.socket.readyState > WebSocket.OPEN) return;
+    this.heard = Date.now();
+    this.onOnline(false);
+    this.socket.close();
+    this.#lost();
+  }
+
+  #lost() {
+    if (this.waiting) return;
+    this.onOnline(false);
+    this.tries += 1;
+    this.waiting = setTimeout(() => { this.waiting = 0; this.open(); }, Math.min(600, 150 * this.tries));
   }
 
   open() {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const socket = new WebSocket(`${scheme}://${location.host}/ws`);
+    const socket = this.socket = new WebSocket(`${scheme}://${location.host}/ws`);
     socket.addEventListener("open", () => socket.send(JSON.stringify({ boot: this.boot, seq: this.seq })));
     socket.addEventListener("message", (event) => {
+      this.heard = Date.now();
       const message = JSON.parse(event.data);
+      if (message.t === "beat") return;
       this.tries = 0;
       this.boot = message.boot;
       this.seq = message.seq;
@@ -26,9 +48,7 @@ export class Link {
         location.assign("/login");
         return;
       }
-      this.onOnline(false);
-      this.tries += 1;
-      setTimeout(() => this.open(), Math.min(600, 150 * this.tries));
+      if (socket === this.socket) this.#lost();
     });
   }
 }

@@ -20,6 +20,7 @@ new Link(
     if (kind === "state") {
       skew = body.now_ms - Date.now();
       state = body;
+      if (body.version !== settings.version) { outdated(body); }
     } else {
       Object.assign(state, body);
     }
@@ -27,6 +28,16 @@ new Link(
   },
   (online) => { byId("offline").hidden = online; },
 );
+
+/** This page is from before an upgrade: with nothing in hand it is loaded anew, else it says so and waits. */
+function outdated(body) {
+  byId("outdated").hidden = false;
+  const writing = document.activeElement?.value && ["INPUT", "TEXTAREA"].includes(document.activeElement.tagName);
+  const once = sessionStorage.getItem("reloaded") === body.version; // a cache in between must not make it a circle
+  if (body.contacts.length || writing || once) return;
+  sessionStorage.setItem("reloaded", body.version);
+  location.reload();
+}
 
 /** Do something at the server; the button shows that it is under way, a toast says why it failed. */
 async function act(button, method, path, body) {
@@ -43,7 +54,7 @@ async function act(button, method, path, body) {
   }
 }
 
-if (settings.device === "browser") new BrowserPhone();
+const phone = settings.device === "browser" ? new BrowserPhone() : null;
 const controls = isAgent ? new CallControls(act) : null;
 
 function render() {
@@ -53,6 +64,7 @@ function render() {
 }
 
 function draw() {
+  phone?.state(state.contacts);
   renderState();
   renderQueues();
   if (!isAgent) { renderOverview(state, act, now); tick(); return; }

@@ -15,7 +15,12 @@ export class BrowserPhone {
     byId("phone-open").addEventListener("click", () => this.open());
     byId("phone-microphone").addEventListener("change", (event) => this.#choose("microphone", event.target.value));
     byId("phone-speaker").addEventListener("change", (event) => this.#choose("speaker", event.target.value));
-    setInterval(() => { byId("phone-level").value = this.sound.stream ? this.sound.level : 0; }, 100);
+    byId("phone-ring").addEventListener("change", (event) => localStorage.setItem("phone-ring", event.target.value));
+    byId("phone-echo").addEventListener("click", () => this.#echo());
+    this.ring = new Audio("/static/ring.wav");
+    this.ring.loop = true;
+    this.light = "mic_idle";
+    setInterval(() => this.#meter(), 100);
     this.#show(remembered("wanted") ? "phone_opening" : "phone_closed");
     if (remembered("wanted")) this.open();
   }
@@ -32,6 +37,49 @@ export class BrowserPhone {
       this.#show(problem.message, true);
       const mine = ["microphone_denied", "no_microphone", "no_secure_page"].includes(problem.message);
       if (mine) { this.wanted = false; toast(say(problem.message), true); } else this.#again();
+    }
+  }
+
+  /** What the panel shows now: a call that rings, and whether anybody hears me. */
+  state(contacts) {
+    const talking = contacts.find((contact) => ["talking", "consulting"].includes(contact.state));
+    this.light = talking ? (talking.muted ? "mic_muted" : "mic_live") : "mic_idle";
+    const rings = contacts.some((contact) => contact.state === "ringing");
+    if (rings && this.ring.paused) {
+      this.ring.setSinkId?.(remembered("ring")).catch(() => localStorage.removeItem("phone-ring"));
+      this.ring.play().catch(() => {}); // a page that nobody has touched yet may not make a sound
+    } else if (!rings && !this.ring.paused) {
+      this.ring.pause();
+      this.ring.currentTime = 0;
+    }
+  }
+
+  #meter() {
+    const level = this.sound.stream ? this.sound.level : 0;
+    byId("phone-level").value = level;
+    const light = byId("phone-mute");
+    const speaking = this.light === "mic_muted" && level > 0.25;
+    const word = speaking ? "muted_speaking" : this.light;
+    if (light.dataset.word === word) return;
+    light.dataset.word = word;
+    light.textContent = say(word);
+    light.className = `badge ${{ mic_live: "talking", mic_muted: "alarm", muted_speaking: "alarm" }[word] ?? ""}`;
+  }
+
+  /** Three seconds of the microphone, back through the chosen headset. */
+  async #echo() {
+    const button = byId("phone-echo");
+    button.disabled = true;
+    try {
+      button.textContent = say("echo_speak");
+      const sound = await this.sound.record(3000);
+      button.textContent = say("echo_heard");
+      await this.sound.playBack(sound, remembered("speaker"));
+    } catch {
+      toast(say("echo_failed"), true);
+    } finally {
+      button.textContent = say("echo_test");
+      button.disabled = false;
     }
   }
 
@@ -55,7 +103,7 @@ export class BrowserPhone {
 
   async #fill() {
     const { microphones, speakers } = await this.sound.devices();
-    for (const [what, devices] of [["microphone", microphones], ["speaker", speakers]]) {
+    for (const [what, devices] of [["microphone", microphones], ["speaker", speakers], ["ring", speakers]]) {
       byId(`phone-${what}`).replaceChildren(...devices.map((device) =>
         make("option", { value: device.deviceId, selected: device.deviceId === remembered(what) }, device.label || say(what))));
     }

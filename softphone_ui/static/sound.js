@@ -49,6 +49,26 @@ export class Sound {
   /** Another headset for what is heard, where the browser can. */
   async speaker(id) { await this.audio.setSinkId?.(id); }
 
+  /** What the microphone hears in this time. */
+  record(ms) {
+    return new Promise((resolve, reject) => {
+      const recorder = new MediaRecorder(this.stream);
+      const parts = [];
+      recorder.ondataavailable = (event) => parts.push(event.data);
+      recorder.onerror = reject;
+      recorder.onstop = () => resolve(new Blob(parts, { type: recorder.mimeType }));
+      recorder.start();
+      setTimeout(() => recorder.stop(), ms);
+    });
+  }
+
+  async playBack(blob, speaker) {
+    const sound = new Audio(URL.createObjectURL(blob));
+    if (speaker) await sound.setSinkId?.(speaker);
+    await new Promise((resolve, reject) => { sound.onended = resolve; sound.onerror = reject; sound.play().catch(reject); });
+    URL.revokeObjectURL(sound.src);
+  }
+
   async devices() {
     const all = await navigator.mediaDevices.enumerateDevices();
     return { microphones: all.filter((one) => one.kind === "audioinput"), speakers: all.filter((one) => one.kind === "audiooutput") };

@@ -23,7 +23,8 @@ CALLERS, AGENTS = 12060, 13060
 """SIP ports of SIPp's two sides"""
 CALLER_MEDIA, AGENT_MEDIA = 14000, 14002
 RTP = (20_000, 29_999)
-NUMBER = "95519"
+NUMBER, OTHER_NUMBER = "95519", "95520"
+PANEL = "1000"
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -38,6 +39,8 @@ class Shape:
     workers: int = 1
     calls_per_s: float = 0.0
     browser_hosts: int = 0
+    panel: bool = False
+    """agent 1000 alone serves `NUMBER`, at the panel; the others serve `OTHER_NUMBER`, and there is a supervisor"""
 
 
 @dataclass
@@ -136,6 +139,9 @@ class Centre:
             text += _table("[webrtc]", {**webrtc, "web_call_rate": "10000/minute"})
         text += _table("[paths]", {"prompts": str(prompts), "var": str(self.folder / "var")})
         text += _table("[[numbers]]", number)
+        if shape.panel:
+            self.config.write_text(text + _panel_centre(shape.agents))
+            return
         text += _table("[[queues]]", {"name": "service", "target_s": 20})
         for n in range(shape.agents):
             seat = {
@@ -147,6 +153,18 @@ class Centre:
             }
             text += _table("[[agents]]", seat)
         self.config.write_text(text)
+
+
+def _panel_centre(agents: int) -> str:
+    text = _table("[[numbers]]", {"number": OTHER_NUMBER, "queue": "other"})
+    text += '[[queues]]\nname = "service"\nskills = { panel = 1 }\n[[queues]]\nname = "other"\nskills = { other = 1 }\n'
+    text += f'[[agents]]\nlogin = "{PANEL}"\nname = "Panel"\ndevice = "sip:{PANEL}@{HOST}:{AGENTS + 500}"\n'
+    text += 'answer = "panel"\nwrap_up_s = 0\nskills = { panel = 5 }\n'
+    text += '[[agents]]\nlogin = "8001"\nname = "Supervisor"\nrole = "supervisor"\n'
+    for n in range(1, agents):
+        text += f'[[agents]]\nlogin = "{1000 + n}"\nname = "Agent {n}"\ndevice = "sip:{1000 + n}@{HOST}:{AGENTS}"\n'
+        text += "ready_at_start = true\nwrap_up_s = 0\nskills = { other = 5 }\n"
+    return text
 
 
 class Phones:

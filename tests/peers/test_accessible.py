@@ -13,7 +13,7 @@ from tests.peers.phones import HOST, free_port
 
 pytestmark = pytest.mark.peer("chromium")
 
-SEAT, SUPERVISOR = "1001", "8002"
+SEAT, SUPERVISOR, ADMINISTRATOR, AUDITOR = "1001", "8002", "9001", "9002"
 Start = Callable[..., Centre]
 _ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"]
 
@@ -32,10 +32,15 @@ def test_nothing_serious_on_any_page(start_centre: Start, language: str) -> None
     centre = start_centre(
         numbers=[{"number": "95520", "queue": "service"}],
         queues=[queue("service", title="客户服务")],
-        agents=[agent(SEAT, device="browser", ready_at_start=False), agent(SUPERVISOR, role="supervisor")],
+        agents=[
+            agent(SEAT, device="browser", ready_at_start=False),
+            agent(SUPERVISOR, role="supervisor"),
+            agent(ADMINISTRATOR, role="administrator"),
+            agent(AUDITOR, role="auditor"),
+        ],
         webrtc={"sip": f"{HOST}:{free_port()}", "web_call_numbers": ["95520"]},
     )
-    for login in (SEAT, SUPERVISOR):
+    for login in (SEAT, SUPERVISOR, ADMINISTRATOR, AUDITOR):
         centre.set_password(login)
     found: dict[str, list[str]] = {}
     with sync_playwright() as playwright:
@@ -61,6 +66,22 @@ def test_nothing_serious_on_any_page(start_centre: Start, language: str) -> None
         overview.goto(f"http://{centre.http}/wallboard")
         overview.wait_for_selector("#wall-queues tr")
         found["wallboard"] = findings(overview)
+        administrator = enter(ADMINISTRATOR)
+        administrator.goto(f"http://{centre.http}/people")
+        for tab in ("user", "queue", "reason", "code", "phone", "changes"):
+            administrator.click(f"#tab-{tab}")
+            administrator.wait_for_timeout(300)
+            found[f"people: {tab}"] = findings(administrator)
+        administrator.click("#tab-user")
+        administrator.click(f"#edit-{SEAT}")
+        found["people: form"] = findings(administrator)
+        administrator.goto(f"http://{centre.http}/password")
+        found["password"] = findings(administrator)
+        auditor = enter(AUDITOR)
+        for place in ("recordings", "audit"):
+            auditor.goto(f"http://{centre.http}/{place}")
+            auditor.wait_for_timeout(300)
+            found[place] = findings(auditor)
         overview.goto(f"http://{centre.http}/call")
         found["web call"] = findings(overview)
         browser.close()

@@ -208,6 +208,7 @@ class Browser:
     def __init__(self, office: Office) -> None:
         self.office, self.csrf = office, ""
         self.cookies: dict[str, str] = {}
+        self.agent = "testclient"
 
     def log_in(self, login: str, password: str = PASSWORD) -> Any:
         response = self.send("POST", "/api/session", {"login": login, "password": password}, csrf=None)
@@ -222,7 +223,7 @@ class Browser:
         return self.send("POST", f"/api{path}", body)
 
     def send(self, method: str, path: str, body: Any = None, csrf: str | bytes | None = "mine") -> Any:
-        headers: dict[str, Any] = {}
+        headers: dict[str, Any] = {"User-Agent": self.agent}
         if self.cookies:
             headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         if csrf is not None and method != "GET":

@@ -16,7 +16,7 @@ from callcenter.kernel.clock import VirtualClock
 from callcenter.kernel.errors import NotAllowed
 from crm_core.db import session
 from softphone_ui.auth import LOCK_MS, MAX_FAILURES, Sessions, hash_password
-from tests.softphone_ui.office import PASSWORD, SETTINGS, give_passwords
+from tests.softphone_ui.office import PASSWORD, SETTINGS, Office, give_passwords
 
 HOURS = 12
 
@@ -229,3 +229,25 @@ def test_a_new_password_ends_older_sessions_and_the_lock(desk: Desk) -> None:
     desk.sessions = Sessions(desk.records, desk.clock, HOURS)
     assert desk.who(token) is None
     assert desk.log_in(password="another one 12")
+
+
+# --- a cookie in another browser ---------------------------------------------------------------------------
+
+
+def test_a_stolen_cookie_ends_every_session_and_is_on_record(office: Office) -> None:
+    owner = office.log_in("1001")
+    thief = office.browser()
+    thief.cookies = dict(owner.cookies)
+    thief.agent = "curl/8.1"
+    assert thief.get("/api/contacts").status_code == 401
+    assert owner.get("/api/contacts").status_code == 401, "the owner notices"
+    assert office.centre.journalled("ActionTaken")[-1]["action"] == "session_stolen"
+    assert owner.log_in("1001").status_code == 200
+
+
+def test_a_browser_that_updates_itself_is_the_same(office: Office) -> None:
+    owner = office.browser()
+    owner.agent = "Mozilla/5.0 (X11; Linux x86_64) Chrome/141.0.1.2 Safari/537.36"
+    owner.log_in("1001")
+    owner.agent = "Mozilla/5.0 (X11; Linux x86_64) Chrome/142.0.3.4 Safari/537.36"
+    assert owner.get("/api/contacts").status_code == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -169,3 +170,20 @@ def test_the_core_stops_and_tells_its_pages_to_come_back(office: Office) -> None
         office.do(office.panel.hub.close)
         feed.next()
     assert over.value.code == 1013
+
+
+def test_a_quiet_feed_beats(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page tells silence from a network that is gone."""
+    monkeypatch.setattr("softphone_ui.feed.BEAT_S", 0.05)
+    with office.log_in("1001").feed() as feed:
+        kinds = [json.loads(feed.socket.receive_text())["t"] for _ in range(4)]
+    assert kinds[-2:] == ["beat", "beat"]
+
+
+def test_the_state_says_which_pages_it_is_for(office: Office) -> None:
+    browser = office.log_in("1001")
+    page = browser.get("/").text
+    with browser.feed() as feed:
+        version = feed.next()["body"]["version"]
+    assert len(version) == 16
+    assert f'"version": "{version}"' in page

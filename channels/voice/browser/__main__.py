@@ -18,6 +18,7 @@ from callcenter.kernel import locks, logging
 from callcenter.kernel.collector import spare_the_collector
 from channels.voice.browser.host import Host, Refused
 from channels.voice.browser.lines import SipLines
+from channels.voice.browser.ports import keep_to
 
 NICE = -10
 MAX_LINE = 256 * 1024
@@ -59,6 +60,8 @@ class Service:
 
 
 async def serve(raw: dict[str, Any], lines: SipLines) -> None:
+    if raw["udp_ports"]:
+        keep_to(asyncio.get_running_loop(), *raw["udp_ports"])
     host = Host(lines, raw["ice_servers"], raw["hotline"])
     service = Service(host)
     path = Path(raw["run_dir"]) / f"b-{raw['slot']}.sock"
