@@ -182,6 +182,7 @@ class Core:
         self.key_entry = self.desk.key_entry = KeyEntry(
             host, self.scheduler, self.pool, self.lookups.id_number_ends, self.executor
         )
+        self.key_entry.set_modes = self.control.set_modes
         self.supervision = Supervision(
             host, self.pool, self.offers, self.control, self.ids, settings.voice.max_call_s
         )

@@ -1,6 +1,6 @@
 """What a caller keys in for the machine alone, in the middle of a conversation: the last six places of their identity
-number, compared with the record. The agent learns only whether it fits; the digits are in no log, no journal and no
-recording, which pauses by itself meanwhile."""
+number, compared with the record. The agent learns only whether it fits: meanwhile nobody hears the caller, whose phone
+may send keys as sound, and the recording pauses by itself. The digits are in no log and no journal."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from callcenter.kernel.errors import NotAllowed
 from callcenter.kernel.schedule import Handle, Scheduler
 from callcenter.live import facts as f
 from callcenter.live.book import TALKING, Interaction
+from callcenter.live.control import MUTE, TALK
 from callcenter.live.host import Host
 from channels.base import VoiceCommands
 
@@ -32,6 +33,8 @@ class KeyEntry:
     ) -> None:
         self._host, self._scheduler, self._voice = host, scheduler, voice
         self._compare, self._executor = compare, executor
+        self.set_modes: Callable[[Interaction, dict[str, str]], None] = lambda _live, _modes: None
+        """who is heard in a conversation (`CallControl.set_modes`)"""
         self._keyed: dict[str, str] = {}
         self._timers: dict[str, Handle] = {}
         self._paused: set[str] = set()
@@ -44,8 +47,10 @@ class KeyEntry:
         return len(self._keyed.get(interaction, ""))
 
     def start(self, agent: str, interaction: str) -> None:
-        """Raises NotAllowed: call_over, no_customer, already_keying."""
+        """Raises NotAllowed: call_over, no_customer, already_keying, customer_held."""
         live = self._mine(agent, interaction)
+        if live.modes.get(live.leg, TALK) != TALK:
+            raise NotAllowed("customer_held")
         if live.key_entry:
             raise NotAllowed("already_keying")
         if not live.customer:
@@ -54,6 +59,7 @@ class KeyEntry:
             self._paused.add(live.id)
             self._voice.command(live.worker, "pause_record", live.leg, on=True)
         self._keyed[live.id] = ""
+        self.set_modes(live, {live.leg: MUTE})
         self._host.submit(f.KeyEntryStarted(live.id, ID_NUMBER, agent, self._host.clock.now_ms()))
         self._timers[live.id] = self._scheduler.after(_WAIT_MS, lambda: self._end(live, TIMED_OUT))
 
@@ -108,6 +114,8 @@ class KeyEntry:
     def _end(self, live: Interaction, result: str) -> None:
         if live.id in self._paused and live.state == TALKING:
             self._voice.command(live.worker, "pause_record", live.leg, on=False)
+        if live.state == TALKING and live.modes.get(live.leg) in (None, MUTE):
+            self.set_modes(live, {live.leg: TALK})
         self.over(live.id)
         at_ms = self._host.clock.now_ms()
         verified = [f.CallerVerified(live.id, ID_NUMBER, at_ms)] if result == MATCHED else []

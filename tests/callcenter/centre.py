@@ -302,6 +302,7 @@ class Centre:
         self.key_entry = self.desk.key_entry = KeyEntry(
             self.host, self.scheduler, self.worker, self._ends, AtOnce()
         )
+        self.key_entry.set_modes = self.control.set_modes
         self.supervision = Supervision(self.host, self.worker, self.offers, self.control, self.ids, 14_400)
         self.supervision.refuse, self.supervision.has_flow = self.flows.refused, self.flows.runs
         self.superseded: list[int] = []

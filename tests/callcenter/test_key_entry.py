@@ -64,6 +64,28 @@ def test_what_becomes_of_an_entry(known: str | None, digits: str, result: str, v
     assert "0112" not in str(centre.journalled()), "no digit is kept"
 
 
+def test_nobody_hears_the_caller_meanwhile() -> None:
+    centre, live = talking()
+    centre.key_entry.start("ann", live.id)
+    centre.settle()
+    assert live.modes == {live.leg: "mute", live.agent_leg: "talk"}
+    keyed(centre, live, "01123*")
+    assert live.modes == {live.leg: "talk", live.agent_leg: "talk"}
+    centre.control.hold("ann", live.id, True)
+    centre.settle()
+    assert refused(centre.key_entry.start, "ann", live.id) == "customer_held"
+
+
+def test_a_hold_in_the_middle_stays() -> None:
+    centre, live = talking()
+    centre.key_entry.start("ann", live.id)
+    centre.settle()
+    centre.control.hold("ann", live.id, True)
+    centre.settle()
+    keyed(centre, live, "01123*")
+    assert live.modes[live.leg] == "hold"
+
+
 def test_only_their_number_is_shown() -> None:
     centre, live = talking()
     shown: list[int] = []
@@ -150,3 +172,4 @@ def test_a_new_core_asks_again_and_records_again() -> None:
     centre.restart()
     live = centre.host.book.interactions[live.id]
     assert (live.key_entry, live.key_result, live.recording_paused) == ("", "cancelled", False)
+    assert live.modes[live.leg] == "talk"

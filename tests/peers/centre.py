@@ -247,6 +247,25 @@ class Centre:
 
         return until(saved, within_s, f"the recording of a call to {number}", 0.1)
 
+    def identity(self) -> tuple[str, str]:
+        """Of the first sample customer: the last six places of the identity number, and a telephone number."""
+        from callcenter.kernel.envelope import MasterKey
+        from config.settings import load
+        from crm_core.customers import Customer, CustomerService
+        from crm_core.db import open_engine, reads, session
+
+        settings = load(self.config, {})
+        master = MasterKey.load(settings.paths.var / "keys" / "master.key")
+        engine = open_engine(settings.database.url)
+        with session(reads(engine)) as records:
+            customer = records.get(Customer, 1)
+            assert customer is not None
+            assert customer.id_number_sealed is not None
+            number = master.unseal_text(customer.id_number_sealed, f"id_number:{customer.id}")
+            phone = CustomerService(records, master).public(customer).phones[0]
+        engine.dispose()
+        return number[-6:], phone.removeprefix("+86")
+
     def verify(self, *options: str) -> Row:
         """`callcenter recordings verify --json`."""
         found: Row = json.loads(self._command("recordings", "verify", "--json", *options, check=False))

@@ -283,3 +283,41 @@ def test_a_stranger_meets_nobody(start_centre: Start, tmp_path: Path) -> None:
     ) as one:
         one.wait()
     assert centre.status()["workers"][0]["legs"] == 0
+
+
+def test_keys_for_the_machine_alone(start_centre: Start, tmp_path: Path) -> None:
+    """The last six places of the identity number: compared, heard by nobody, in no recording."""
+    port = free_port()
+    centre = start_centre(
+        numbers=[{"number": NUMBER, "queue": "service"}],
+        queues=[queue("service")],
+        agents=[agent(ANN, port, "service", wrap_up_s=60)],
+        library="dense",
+        sample=True,
+    )
+    ending, phone = centre.identity()
+    with (
+        Baresip(tmp_path / "ann", ANN, hertz=ANN_HZ, answer="auto", port=port) as ann,
+        Baresip(tmp_path / "caller", phone, hertz=CALLER_HZ) as caller,
+    ):
+        caller.dial(NUMBER, centre.sip)
+        ann.event("CALL_ESTABLISHED")
+        person = centre.person(ANN)
+        until(lambda: (person.page()["contacts"][0]["customer"] or {}).get("id"), 5, "the customer", 0.1)
+        contact = person.page()["contacts"][0]
+        time.sleep(1)
+        person.act(f"/interactions/{contact['id']}/key-entry", {"on": True})
+        until(lambda: person.page()["contacts"][0]["recording_paused"], 5, "the pause", 0.05)
+        time.sleep(1.5)
+        caller.press(ending.replace("X", "*"))
+        until(lambda: person.page()["contacts"][0]["verified"] == "id_number", 10, "the comparison", 0.05)
+        until(lambda: not person.page()["contacts"][0]["recording_paused"], 5, "the end of the pause", 0.05)
+        time.sleep(1.5)
+        caller.hang_up()
+        over(caller, ann)
+    row = centre.recorded(NUMBER)
+    assert [mark for mark, _at in row["recordings"][0]["marks"]] == ["paused", "resumed"]
+    silent = longest_run([share < 0.2 for share in tone_share(ann.heard(), CALLER_HZ)]) * WINDOW_S
+    assert silent >= 1.5, "the agent does not hear the caller meanwhile"
+    levels = loudness(centre.sound(row), 0)
+    assert longest_run([level < QUIET for level in levels]) * WINDOW_S >= 1.5
