@@ -90,15 +90,16 @@ export class BrowserPhone {
     this.#show("phone_elsewhere");
   }
 
-  #again() {
-    setTimeout(() => { if (this.wanted && !this.sound.connected) this.open(); }, AGAIN_MS);
+  /** `silent`: the connection stands, but nothing speaks into it any more. */
+  #again(silent = false) {
+    setTimeout(() => { if (this.wanted && (silent || !this.sound.connected)) this.open(); }, AGAIN_MS);
   }
 
   #changed(state) {
     if (state === "connected") { this.#show("phone_ready"); return; }
     if (state === "unplugged") toast(say("microphone_unplugged"), true);
     this.#show(state === "unplugged" ? "microphone_unplugged" : "phone_lost", true);
-    this.#again();
+    this.#again(state === "unplugged");
   }
 
   async #fill() {

@@ -235,3 +235,57 @@ def test_a_microphone_that_is_denied(centre: Centre, browse: Callable[..., Page]
     page.click("#web-dial")
     expect(page.locator("#web-state")).to_contain_text("may not use the microphone")
     expect(page.locator("#web-dial")).to_be_enabled()
+
+
+def test_a_microphone_that_is_pulled_out_in_a_call(centre: Centre, browse: Callable[[int], Page]) -> None:
+    """It is said, another one is taken, and the call goes on."""
+    seat = browse(AGENT_HZ)
+    seat.add_init_script(
+        "const asked = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);"
+        "navigator.mediaDevices.getUserMedia = async (wanted) => (window.plugged = await asked(wanted));"
+    )
+    visitor = browse(VISITOR_HZ)
+    log_in(seat, centre)
+    seat.click("#phone-open")
+    expect(seat.locator("#phone-state")).to_have_class("badge idle", timeout=10_000)
+    seat.keyboard.press("r")
+    visitor.goto(f"http://{centre.http}/call")
+    visitor.click("#web-dial")
+    expect(seat.locator("#answer")).to_be_visible(timeout=10_000)
+    seat.keyboard.press("a")
+    until(lambda: hears(visitor, AGENT_HZ), 15, "the agent", 0.2)
+    seat.evaluate(
+        "() => { const [track] = window.plugged.getAudioTracks(); track.stop(); track.dispatchEvent(new Event('ended')); }"
+    )
+    expect(seat.locator("#toasts")).to_contain_text("麦克风已拔出")
+    expect(seat.locator("#phone-state")).to_have_class("badge idle", timeout=15_000)
+    until(lambda: hears(visitor, AGENT_HZ), 15, "the agent again", 0.2)
+    expect(seat.locator("#hang-up")).to_be_visible()
+
+
+def test_the_ring_the_echo_and_the_light(centre: Centre, browse: Callable[[int], Page]) -> None:
+    seat = browse(AGENT_HZ)
+    log_in(seat, centre)
+    seat.click("#phone-open")
+    expect(seat.locator("#phone-state")).to_have_class("badge idle", timeout=10_000)
+    expect(seat.locator("#phone-ring option")).not_to_have_count(0)
+    expect(seat.locator("#phone-mute")).to_have_text("未通话")
+    seat.click("#phone-echo")
+    expect(seat.locator("#phone-echo")).to_have_text("请说话…")
+    expect(seat.locator("#phone-echo")).to_have_text("正在回放…", timeout=6_000)
+    expect(seat.locator("#phone-echo")).to_have_text("试音", timeout=10_000)
+    expect(seat.locator("#toasts .bad")).to_have_count(0)
+    seat.evaluate(
+        "() => { window.rung = 0; const play = Audio.prototype.play;"
+        " Audio.prototype.play = function () { if (this.src.endsWith('ring.wav')) window.rung += 1; return play.call(this); }; }"
+    )
+    seat.keyboard.press("r")
+    visitor = browse(VISITOR_HZ)
+    visitor.goto(f"http://{centre.http}/call")
+    visitor.click("#web-dial")
+    expect(seat.locator("#answer")).to_be_visible(timeout=10_000)
+    assert seat.evaluate("() => window.rung") == 1
+    seat.keyboard.press("a")
+    expect(seat.locator("#phone-mute")).to_have_text("麦克风开", timeout=10_000)
+    seat.keyboard.press("m")
+    expect(seat.locator("#phone-mute")).to_have_class("badge alarm")
