@@ -14,6 +14,8 @@ COMMANDS = {
     "restart": ("callcenter.cli.restart", "new code part by part, without a dropped call"),
     "report": ("callcenter.cli.report", "history as JSON or a table"),
     "recordings": ("callcenter.cli.recordings", "verify the archive of recordings, or export one"),
+    "explain": ("callcenter.cli.explain", "why an interaction went as it went"),
+    "replay": ("callcenter.cli.replay", "the journal again: does the engine decide the same?"),
     "rebuild": ("callcenter.cli.rebuild", "history anew from the journal"),
     "bench": ("callcenter.cli.bench", "figures of this machine"),
     "flow": ("callcenter.cli.flow", "check a flow, or try it in the terminal"),

@@ -1,0 +1,156 @@
+"""Why it went so: from the journal alone, in words of both languages."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from callcenter import explain as explanation
+from callcenter.explain import Step, explain, replay, tell
+from callcenter.live.control import Target
+from routing import AgentPolicy, QueuePolicy
+from routing import facts as rf
+from tests.callcenter.centre import COMPLAINTS, SERVICE, Centre
+
+NAMES = {"ann": "安娜", "bob": "鲍勃", "cid": "席德", "service": "客户服务", "vip": "贵宾"}
+
+
+def told(centre: Centre, interaction: str, language: str = "en") -> list[str]:
+    steps = explain(centre.journal.connection, interaction)
+    name = (lambda key: NAMES.get(key, key)) if language == "zh" else (lambda key: key)
+    return list(tell(steps, language, name, name, lambda _at: "T"))
+
+
+def whats(centre: Centre, interaction: str) -> list[str]:
+    return [step.what for step in explain(centre.journal.connection, interaction)]
+
+
+def test_a_call_that_was_answered_at_once() -> None:
+    centre = Centre()
+    centre.ready("ann")
+    centre.wait(5)
+    centre.ready("bob")
+    live = centre.talk()
+    centre.caller_leaves(live)
+    lines = told(centre, live.id)
+    assert lines == [
+        "T  Incoming call, number 95519.",
+        "T  Entered the queue “service”.",
+        "T  Offered to ann: idle longest of those who could take it. 1 more could have taken it (bob …).",
+        "T  ann answered after 0.0 s.",
+        "T  Ended: answered (by caller, normal).",
+    ]
+    assert (
+        told(centre, live.id, "zh")[2]
+        == "T  分给安娜：在能接的就绪座席中空闲最久。 另有 1 人也能接（鲍勃…）。"
+    )
+
+
+def test_why_it_waited_and_what_would_have_changed_it() -> None:
+    centre = Centre()
+    live = centre.queue_up()
+    centre.wait(12)
+    centre.ready("bob")
+    centre.pick_up(live)
+    assert whats(centre, live.id) == ["arrived", "queued", "waited", "offered", "answered"]
+    waited, offered = told(centre, live.id)[2:4]
+    assert "Of the 2 who have the skills: 2 logged out." in waited
+    assert "Had one of the 2 who were not ready or logged out been ready" in waited
+    assert "bob became free, and this customer had the earliest deadline, after 12.0 s." in offered
+
+
+def test_nobody_has_the_skills() -> None:
+    centre = Centre(QueuePolicy("service", (("vip", 5),)), AgentPolicy("ann", (("vip", 3),)), COMPLAINTS)
+    centre.ready("ann")
+    live = centre.queue_up()
+    waited = told(centre, live.id)[2]
+    assert "Nobody has the skills it needs (vip ≥ 5): all 1 fall short." in waited
+    assert "Somebody with these skills would have taken it at once." in waited
+    assert "没有人具备所需技能（vip ≥ 5）" in told(centre, live.id, "zh")[2]
+
+
+def test_everybody_is_busy_and_others_are_ahead() -> None:
+    centre = Centre(SERVICE, COMPLAINTS, AgentPolicy("ann"))
+    centre.ready("ann")
+    centre.talk()
+    centre.queue_up("13800138002")
+    live = centre.queue_up("13800138003")
+    waited = told(centre, live.id)[2]
+    assert "1 talking" in waited
+    assert "Customers ahead: 1." in waited
+    assert "One more ready agent" in waited
+
+
+def test_a_declined_offer_and_a_transfer() -> None:
+    centre = Centre(answer="panel")
+    centre.ready("ann")
+    live = centre.queue_up()
+    centre.offers.decline("ann", live.offer)
+    centre.settle()
+    centre.ready("bob")
+    centre.offers.accept("bob", live.offer)
+    centre.settle()
+    centre.pick_up(live)
+    centre.ready("ann")
+    centre.control.transfer("bob", live.id, Target(agent="ann"))
+    centre.settle()
+    lines = told(centre, live.id)
+    assert "T  The offer to ann came to nothing: declined." in lines
+    assert any("Offered to ann: chosen by a person." in line for line in lines)
+    assert "T  bob gave the call on: transfer." in lines
+
+
+def test_a_queue_that_did_not_take_it() -> None:
+    centre = Centre()
+    centre.host.submit(rf.QueueClosed("service"))
+    live = centre.queue_up()
+    assert "T  The queue “service” did not take it: it is closed." in told(centre, live.id)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_step_has_words(language: str) -> None:
+    centre = Centre()
+    centre.ready("ann")
+    for n in range(3):
+        centre.queue_up(f"1380013800{n}")
+    for interaction in list(centre.host.book.interactions):
+        assert all(line.startswith("T  ") and "{" not in line for line in told(centre, interaction, language))
+
+
+def test_an_interaction_that_nobody_knows() -> None:
+    assert explain(Centre().journal.connection, "i9-9") == []
+
+
+def test_the_journal_replays_to_the_letter() -> None:
+    centre = Centre()
+    centre.ready("ann")
+    centre.talk()
+    centre.queue_up("13800138002")
+    centre.wait(60)
+    for row, _engine, commands in replay(centre.journal.rows()):
+        assert [dict(one) for one in commands] == [
+            {name: _tuples(value) for name, value in command.items()} for command in row.commands
+        ]
+
+
+def _tuples(value: object) -> object:
+    return tuple(_tuples(one) for one in value) if isinstance(value, list) else value
+
+
+def test_a_step_in_plain_values() -> None:
+    assert Step(5, "queued", {"queue": "service"}).to_plain() == {
+        "at_ms": 5,
+        "what": "queued",
+        "queue": "service",
+    }
+
+
+def test_both_languages_have_the_same_words() -> None:
+    words = [
+        json.loads((Path(explanation.__file__).parent / "words" / f"explain.{language}.json").read_text())
+        for language in ("zh", "en")
+    ]
+    for part in ("states", "sentences"):
+        assert set(words[0][part]) == set(words[1][part])
