@@ -7,37 +7,11 @@ import json
 import platform
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 _CALLS = 20_000
-
-
-def routing(calls: int = _CALLS, agents: int = 400) -> dict[str, Any]:
-    """Contacts arriving, answered and ended with `agents` idle: microseconds an activation."""
-    from routing import Activation, AgentPolicy, OfferContact, Policy, QueuePolicy, RoutingEngine
-    from routing import facts as f
-
-    needs = (("service", 1),)
-    people = {f"a{n}": AgentPolicy(f"a{n}", (("service", 5),), 0) for n in range(agents)}
-    engine = RoutingEngine(Policy(queues={"service": QueuePolicy("service", needs)}, agents=people))
-    now_ms = 0
-
-    def activate(*facts: f.Fact) -> tuple[Any, ...]:
-        return engine.activate(Activation(engine.seq + 1, now_ms, facts)).commands
-
-    activate(*(f.AgentReady(agent) for agent in people))
-    started = time.perf_counter()
-    for n in range(calls):
-        now_ms += 3
-        commands = activate(f.ContactArrived(f"c{n}", "service", now_ms))
-        offer = next(command for command in commands if isinstance(command, OfferContact))
-        activate(f.OfferAnswered(offer.offer, now_ms))
-        activate(f.ContactEnded(f"c{n}", now_ms))
-    seconds = time.perf_counter() - started
-    return {"activations": 3 * calls, "us_per_activation": round(seconds / (3 * calls) * 1e6, 1)}
 
 
 def rebuild(calls: int = _CALLS) -> dict[str, Any]:
@@ -115,17 +89,25 @@ def _told(name: str) -> None:
     sys.stderr.write(f"{name} …\n")
 
 
-BENCHES: dict[str, Callable[[], dict[str, Any]]] = {"routing": routing, "rebuild": rebuild, "panel": panel}
+BENCHES: dict[str, Callable[[], dict[str, Any]]] = {"rebuild": rebuild, "panel": panel}
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="callcenter bench", description="figures of this machine")
-    parser.add_argument("what", choices=[*BENCHES, "voice", "all"])
+    parser.add_argument("what", choices=["routing", *BENCHES, "voice", "all"])
     parser.add_argument("only", nargs="*", help="of voice: only these figures")
     parser.add_argument("--json", action="store_true")
+    for size, default in (("agents", 400), ("waiting", 1_000), ("queues", 30)):
+        parser.add_argument(f"--{size}", type=int, default=default, help=f"of routing (default {default})")
     options = parser.parse_args(arguments)
-    names = [*BENCHES, "voice"] if options.what == "all" else [options.what]
-    found = {name: voice(options.only) if name == "voice" else BENCHES[name]() for name in names}
+    from callcenter.cli.bench_routing import routing
+
+    benches = {
+        "routing": lambda: routing(options.agents, options.waiting, options.queues),
+        **BENCHES,
+        "voice": lambda: voice(options.only),
+    }
+    found = {name: benches[name]() for name in (benches if options.what == "all" else [options.what])}
     if options.json:
         sys.stdout.write(
             json.dumps({"machine": platform.platform(), "python": platform.python_version(), **found})
