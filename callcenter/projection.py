@@ -218,6 +218,10 @@ class Projection:
         if record is None:
             return
         row = record.row
+        if record.open is not None and record.open["kind"] == QUEUED:
+            # the queue did not take them, or a supervisor sent them back
+            self._end_contact(record, MOVED, self._now_ms)
+            self._open(record, IN_FLOW, self._now_ms)
         row["flow"], row["language"] = fact["flow"], fact["language"]
         path = row["path"].split(",") if row["path"] else []
         for node in fact.get("passed") or (fact["node"],):

@@ -25,11 +25,12 @@ Plain = dict[str, Any]
 MOST_FOUND = 200
 _LISTED = (
     "SELECT r.id, r.interaction_id, r.kind, r.started_at_ms, r.duration_ms, r.state, r.reason, r.marks, r.held, "
-    "r.size, i.number, i.direction, i.queue, i.agent, i.customer_id, i.party_ref, i.outcome, i.wrap_up_code "
+    "r.size, i.number, i.direction, i.agent, "
+    "COALESCE(NULLIF(r.queue, ''), i.queue) AS queue, i.customer_id, i.party_ref, i.outcome, i.wrap_up_code "
     "FROM recordings r JOIN interactions i ON i.id = r.interaction_id"
 )
 _EXACT = {
-    "queue": "i.queue = :queue",
+    "queue": "COALESCE(NULLIF(r.queue, ''), i.queue) = :queue",
     "number": "i.number = :number",
     "direction": "i.direction = :direction",
     "outcome": "i.outcome = :outcome",

@@ -66,6 +66,9 @@ class Adoption:
         self.taken.add(boot)
         if first:
             self._desk.known(boot, self._acknowledged(boot))
+        for row in welcome["inventory"]:
+            if row.get("recording"):
+                self._recordings.goes_on(row["recording"])
         self._settle_joined(boot, _legs(welcome), welcome["facts"])
         self._greeted.append((boot, welcome, first))
         if self._open or not (self._with_calls() & self._living()) - self.taken:
@@ -134,7 +137,7 @@ class Adoption:
         self.open()
         for boot in sorted(self._with_calls() - self.taken):
             self.worker_lost(boot)
-        self._recordings.pick_up(bool(self.taken))
+        self._recordings.pick_up()
 
     def _compare(self, interaction: Interaction, legs: dict[str, Any], resume: bool) -> None:
         at_ms = self._host.clock.now_ms()
@@ -143,7 +146,8 @@ class Adoption:
             return
         caller = legs.get(interaction.leg)
         if caller is None:
-            self._host.submit(*ending(interaction, "gone", "system", at_ms))
+            freed = self._desk.control.freed(interaction) if self._desk.control is not None else []
+            self._host.submit(*ending(interaction, "gone", "system", at_ms), *freed)
             return
         joined = caller["peer"] is not None and caller["peer"] == interaction.agent_leg
         if interaction.state == RINGING and interaction.agent_leg:
@@ -163,7 +167,7 @@ class Adoption:
         if interaction.state == IN_FLOW and resume and not interaction.flow:
             self._desk.begin_again(interaction)
         elif interaction.state == IN_FLOW and resume and self._desk.flows is not None:
-            self._desk.flows.resume(interaction, caller["play"] or "")
+            self._desk.flows.resume(interaction, caller["play"] or "", bool(caller.get("recording")))
         elif interaction.state in (WAITING, RINGING) and not caller["music"] and caller["peer"] is None:
             self._desk.comfort(interaction, interaction.queue)
 

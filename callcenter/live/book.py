@@ -76,6 +76,8 @@ class Interaction:
     """how it became certain who it is"""
     key_entry: str = ""
     """what the caller keys in now, unseen"""
+    key_paused: bool = False
+    """the recording pauses for it"""
     key_result: str = ""
     """how the last such entry ended"""
     message: str = ""
@@ -114,7 +116,9 @@ class Book:
             f.InteractionStarted: self._started,
             f.CustomerMatched: lambda fact: self._set(fact, customer=fact.customer),
             f.CallerVerified: lambda fact: self._set(fact, verified=fact.how),
-            f.KeyEntryStarted: lambda fact: self._set(fact, key_entry=fact.what, key_result=""),
+            f.KeyEntryStarted: lambda fact: self._set(
+                fact, key_entry=fact.what, key_result="", key_paused=fact.paused
+            ),
             f.KeyEntryEnded: lambda fact: self._set(fact, key_entry="", key_result=fact.result),
             f.FlowMoved: self._moved,
             f.InteractionQueued: self._queued,

@@ -21,7 +21,7 @@ from typing import Any
 
 from callcenter.kernel import logging
 from callcenter.kernel.errors import NotAllowed
-from callcenter.kernel.ids import IdFactory
+from callcenter.kernel.ids import IdFactory, parse_id
 from callcenter.kernel.schedule import Handle, Scheduler
 from callcenter.live import facts as f
 from callcenter.live.book import CALLING, OUTSIDE, PARKED, TALKING, WAITING, Guest, Interaction
@@ -140,6 +140,8 @@ class CallControl:
             *([f.CustomerMatched(interaction, customer)] if customer else []),
             f.CallPlaced(interaction, contact, agent, agent_leg, target.agent, queue, at_ms),
             rf.ContactAdopted(contact, queue, at_ms, at_ms, agent),
+            # who was on a break is on it again afterwards
+            *([rf.AgentNotReady(agent, view.reason)] if view.state == NOT_READY else []),
             *self._taken_up(target.agent),
         ]
         self._host.submit(*facts)
@@ -406,9 +408,16 @@ class CallControl:
     # --- after a start ---------------------------------------------------------------------------
 
     def adopt_call(self, live: Interaction, legs: Mapping[str, Any]) -> None:
-        """A call of ours that was not answered when the core stopped: it rings on, has come through, or is over."""
-        if live.leg not in legs or live.agent_leg not in legs:
+        """A call of ours that was not answered when the core stopped: it rings on, has come through, or is over. An
+        inventory may be older than what this core has commanded since."""
+        if parse_id(live.agent_leg)[1] >= self._host.epoch or live.id in self._rung:
+            return
+        if live.agent_leg not in legs:
             self._give_up_call(live, legs)
+            return
+        if live.leg not in legs:
+            if legs[live.agent_leg]["state"] == "answered":
+                self.agent_answered(live, live.agent_leg)
             return
         self._rung[live.id] = live.leg
         for leg in (live.agent_leg, live.leg):
@@ -586,13 +595,17 @@ class CallControl:
         return [f.AgentReleased(live.id, live.agent, why, at_ms), rf.ContactEnded(live.contact, at_ms)]
 
     def _arrives(self, live: Interaction, queue: str, agent: str = "") -> list[AnyFact]:
-        """Waiting again, as long as since the first time."""
+        """Waiting again, as long as since the first time. Who was taken in once is not turned away because the queue
+        has been closed, or is full, since."""
         at_ms, contact = self._now(), self._ids.next("c")
         since_ms = live.queued_at_ms or live.arrived_at_ms
-        return [
-            f.InteractionQueued(live.id, contact, queue, at_ms),
-            rf.ContactArrived(contact, queue, at_ms, max(0, at_ms - since_ms), agent),
-        ]
+        policy = self._host.engine.policy
+        known = policy.queues.get(queue)
+        arrived: AnyFact = rf.ContactArrived(contact, queue, at_ms, max(0, at_ms - since_ms), agent)
+        if known is not None and not agent:
+            deadline_ms = since_ms + known.target_ms - known.priority * policy.priority_step_ms
+            arrived = rf.ContactAdopted(contact, queue, at_ms, deadline_ms)
+        return [f.InteractionQueued(live.id, contact, queue, at_ms), arrived]
 
     def _requeue(self, live: Interaction, why: str, queue: str, agent: str = "") -> None:
         released = self._release(live, why)

@@ -51,6 +51,8 @@ class KeyEntryStarted:
     what: str
     by: str
     occurred_at_ms: int
+    paused: bool = False
+    """the recording was paused for this, not by the agent before"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,16 +133,16 @@ class FlowRunner:
 
         self._speech.prepare(first, ready)
 
-    def resume(self, interaction: Interaction, playing: str) -> None:
+    def resume(self, interaction: Interaction, playing: str, recording: bool = False) -> None:
         """Go on where the journal says. `playing`: the prompt that the worker still plays, or "": then
-        the node's words are said again."""
+        the node's words are said again. `recording`: a message is being taken down."""
         definition = self._flows.get(interaction.flow)
         if definition is None:
             self._ends.broken(interaction)
             return
         text = self._host.private.get(interaction.vars_ref) or "{}"
         state = iv.State(interaction.node, interaction.language, interaction.tries, json.loads(text))
-        self._open(interaction, interaction.flow, lambda: iv.resume(definition, state), playing)
+        self._open(interaction, interaction.flow, lambda: iv.resume(definition, state), playing, recording)
 
     def key(self, interaction: str, digit: str) -> None:
         run = self._runs.get(interaction)
@@ -212,7 +212,12 @@ class FlowRunner:
                 self.stop(fact.interaction)
 
     def _open(
-        self, interaction: Interaction, name: str, first: Callable[[], iv.Step], playing: str | None = None
+        self,
+        interaction: Interaction,
+        name: str,
+        first: Callable[[], iv.Step],
+        playing: str | None = None,
+        recording: bool = False,
     ) -> None:
         """`playing`: of a flow that is resumed, the prompt that still plays, or ""."""
         try:
@@ -221,8 +226,12 @@ class FlowRunner:
             self._broken(interaction, error)
             return
         run = _Run(interaction, name, self._flows[name], step.state, keys=self._early.pop(interaction.id, ""))
-        run.in_the_middle = playing is not None and bool(interaction.recordings)
         self._runs[interaction.id] = run
+        takes = playing is not None and any(isinstance(verb, iv.TakeMessage) for verb in step.verbs)
+        run.in_the_middle = takes and recording
+        if takes and not recording and interaction.message:
+            self._step(run, iv.Recorded())  # it came to its end while no core reigned
+            return
         self._perform(run, step, playing or "")
 
     def _step(self, run: _Run, given: iv.Input) -> None:
@@ -260,7 +269,9 @@ class FlowRunner:
             elif isinstance(verb, iv.Enqueue):
                 self._ends.enqueue(run.interaction, verb.queue)
             elif isinstance(verb, iv.TakeMessage):
-                run.message, run.keys = verb, ""
+                run.message = verb
+                if not run.in_the_middle:
+                    run.keys = ""
                 if not run.play:
                     self._take_down(run)
             else:
@@ -310,14 +321,13 @@ class FlowRunner:
             return
         run.taking = True
         if run.in_the_middle:
-            return
-        if self._ends.take_message(run.interaction, message.queue, message.max_s):
-            # the worker ends it in time; this is for one that is gone
-            run.timer = self._scheduler.after(
-                (message.max_s + 10) * 1000, lambda: self._step(run, iv.Recorded())
-            )
-        else:
+            if run.keys:
+                self._ends.message_over(run.interaction)  # a key was pressed while no core reigned
+        elif not self._ends.take_message(run.interaction, message.queue, message.max_s):
             self._step(run, iv.Failed("not_recorded"))
+            return
+        # the worker ends it in time; this is for one that is gone
+        run.timer = self._scheduler.after((message.max_s + 10) * 1000, lambda: self._step(run, iv.Recorded()))
 
     def _listen(self, run: _Run, verb: iv.Listen) -> None:
         run.listen = verb

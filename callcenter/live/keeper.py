@@ -69,7 +69,8 @@ class Retention:
         its sides."""
         shortest_ms = min(rule.keep_days for rule in self._rules) * _DAY_MS
         query = text(
-            "SELECT r.id, r.interaction_id, r.file, r.started_at_ms, i.queue, i.wrap_up_code, i.direction, i.number "
+            "SELECT r.id, r.interaction_id, r.file, r.started_at_ms, COALESCE(NULLIF(r.queue, ''), i.queue) AS queue, "
+            "i.wrap_up_code, i.direction, i.number "
             "FROM recordings r JOIN interactions i ON i.id = r.interaction_id "
             "WHERE r.state IN (:saved, :failed) AND r.held = 0 AND r.started_at_ms < :before "
             "ORDER BY r.started_at_ms, r.id"

@@ -5,6 +5,7 @@ may send keys as sound, and the recording pauses by itself. The digits are in no
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from concurrent.futures import Executor
 
@@ -12,7 +13,7 @@ from callcenter.kernel import logging
 from callcenter.kernel.errors import NotAllowed
 from callcenter.kernel.schedule import Handle, Scheduler
 from callcenter.live import facts as f
-from callcenter.live.book import TALKING, Interaction
+from callcenter.live.book import TALKING, WRAPPING, Interaction
 from callcenter.live.control import MUTE, TALK
 from callcenter.live.host import Host
 from channels.base import VoiceCommands
@@ -37,8 +38,9 @@ class KeyEntry:
         """who is heard in a conversation (`CallControl.set_modes`)"""
         self._keyed: dict[str, str] = {}
         self._timers: dict[str, Handle] = {}
-        self._paused: set[str] = set()
-        """interactions whose recording was paused for this"""
+        self._number = itertools.count(1)
+        self._entry: dict[str, int] = {}
+        """by interaction, the number of its present entry: an answer to an earlier one does not count"""
         self._tasks: set[asyncio.Task[None]] = set()
         self.changed: Callable[[Interaction], None] = lambda _live: None
 
@@ -55,12 +57,13 @@ class KeyEntry:
             raise NotAllowed("already_keying")
         if not live.customer:
             raise NotAllowed("no_customer")
-        if live.recordings and not live.recording_paused:
-            self._paused.add(live.id)
+        pauses = bool(live.recordings) and not live.recording_paused
+        if pauses:
             self._voice.command(live.worker, "pause_record", live.leg, on=True)
-        self._keyed[live.id] = ""
+        self._keyed[live.id], self._entry[live.id] = "", next(self._number)
         self.set_modes(live, {live.leg: MUTE})
-        self._host.submit(f.KeyEntryStarted(live.id, ID_NUMBER, agent, self._host.clock.now_ms()))
+        at_ms = self._host.clock.now_ms()
+        self._host.submit(f.KeyEntryStarted(live.id, ID_NUMBER, agent, at_ms, pauses))
         self._timers[live.id] = self._scheduler.after(_WAIT_MS, lambda: self._end(live, TIMED_OUT))
 
     def cancel(self, agent: str, interaction: str) -> None:
@@ -88,19 +91,24 @@ class KeyEntry:
     def adopt(self, live: Interaction) -> None:
         """A new core does not know what was keyed: it is asked again."""
         if live.key_entry:
-            if live.recording_paused:
-                self._paused.add(live.id)
             self._end(live, CANCELLED)
 
+    def left(self, interaction: str) -> None:
+        """The call is over, or goes on with somebody else: nothing stays behind."""
+        self.over(interaction)
+        live = self._host.book.interactions.get(interaction)
+        if live is not None and live.key_entry and live.state != WRAPPING:
+            self._host.submit(f.KeyEntryEnded(live.id, CANCELLED, self._host.clock.now_ms()))
+
     def over(self, interaction: str) -> None:
-        """The call is: nothing stays behind."""
         self._keyed.pop(interaction, None)
-        self._paused.discard(interaction)
+        self._entry.pop(interaction, None)
         timer = self._timers.pop(interaction, None)
         if timer is not None:
             timer.cancel()
 
     async def _check(self, live: Interaction, keyed: str) -> None:
+        entry = self._entry.get(live.id)
         try:
             fits = await asyncio.get_running_loop().run_in_executor(
                 self._executor, self._compare, live.customer, keyed
@@ -108,11 +116,11 @@ class KeyEntry:
         except Exception as error:
             log.error("comparison_failed", interaction=live.id, reason=type(error).__name__)
             fits = None
-        if live.key_entry:
+        if live.key_entry and self._entry.get(live.id) == entry:
             self._end(live, UNKNOWN if fits is None else MATCHED if fits else DIFFERS)
 
     def _end(self, live: Interaction, result: str) -> None:
-        if live.id in self._paused and live.state == TALKING:
+        if live.key_paused and live.state == TALKING:
             self._voice.command(live.worker, "pause_record", live.leg, on=False)
         if live.state == TALKING and live.modes.get(live.leg) in (None, MUTE):
             self.set_modes(live, {live.leg: TALK})

@@ -20,6 +20,7 @@ from routing import Command, OfferContact, WithdrawOffer
 from routing import facts as rf
 
 log = logging.get("offers")
+_WHISPER_S = 5
 Introduce = Callable[[Interaction, bool, Callable[[list[str]], None]], None]
 """(interaction, answers by itself, ready): call `ready` once with the files that the agent hears first"""
 
@@ -216,6 +217,8 @@ class Offers:
             self._unplanned = {*list(self._unplanned)[-1_000:], leg}
         view = self._host.engine.offer_view(offer)
         left_ms = view.expires_at_ms - at_ms if view else 20_000
+        # who lifts at the last moment hears the whisper out before the offer is over
+        ring_s = max(1, -(-left_ms // 1000)) + 2 if not first else max(3, left_ms // 1000 - _WHISPER_S)
         self._voice.command(
             interaction.worker,
             "dial",
@@ -223,7 +226,7 @@ class Offers:
             uri=self._uri(seat.device if seat is not None else ""),
             caller_id=caller_id if outside else "",
             headers=self._headers(interaction, accepted, caller_id if outside else None),
-            ring_s=max(1, -(-left_ms // 1000)) + 2,
+            ring_s=ring_s,
             max_s=self._rules.max_call_s,
             tag={
                 "interaction": interaction.id,

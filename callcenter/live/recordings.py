@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from callcenter.kernel import logging
-from callcenter.live.book import WRAPPING, Interaction, recording_name
-from callcenter.live.facts import RecordingFailed, RecordingSaved
+from callcenter.live.book import recording_name
+from callcenter.live.facts import RecordingFailed, RecordingSaved, RecordingStarted
 from callcenter.live.host import AnyFact, Host
+from routing import Command
 
 log = logging.get("recordings")
 SUFFIX = ".sealed"
@@ -97,6 +98,14 @@ class RecordingSealer:
         self.full: Callable[[], None] = lambda: None
         """called where a file found no room"""
         self.failed = 0
+        self.running: set[str] = set()
+        """names of those that a worker still writes"""
+        host.listeners.append(self._heard)
+
+    def _heard(self, facts: Sequence[AnyFact], _commands: Sequence[Command]) -> None:
+        self.running.update(
+            recording_name(fact.caller_file) for fact in facts if isinstance(fact, RecordingStarted)
+        )
 
     @property
     def waiting(self) -> int:
@@ -105,15 +114,21 @@ class RecordingSealer:
     def stopped(self, interaction: str, caller_file: str, agent_file: str) -> None:
         """The files are complete (or their writer died): seal them, together with others of this moment."""
         job = Job(interaction, tuple(Path(side) for side in (caller_file, agent_file) if side))
+        self.running.discard(job.name)
         self._jobs.setdefault(job.name, job)
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._work())
 
-    def pick_up(self, workers_alive: bool) -> None:
+    def goes_on(self, caller_file: str) -> None:
+        """After a start: a worker says that it still writes this one."""
+        self.running.add(recording_name(caller_file))
+
+    def pick_up(self) -> None:
         """After a start: recordings that ended while nobody could seal them."""
         for interaction in list(self._host.book.interactions.values()):
-            for files in _left_over(interaction, workers_alive):
-                self.stopped(interaction.id, files[0], files[1] if len(files) > 1 else "")
+            for name, files in list(interaction.recordings.items()):
+                if name not in self.running:
+                    self.stopped(interaction.id, files[0], files[1] if len(files) > 1 else "")
 
     async def close(self) -> None:
         """Work under way gets a moment; what is not sealed then is picked up by the next core."""
@@ -179,12 +194,6 @@ class RecordingSealer:
             "person": name.person,
             "mark": name.mark,
         }
-
-
-def _left_over(interaction: Interaction, workers_alive: bool) -> list[list[str]]:
-    """Of a call that goes on, the newest is still being written."""
-    files = [list(sides) for sides in interaction.recordings.values()]
-    return files if interaction.state == WRAPPING or not workers_alive else files[:-1]
 
 
 def _remove(*files: Path) -> None:

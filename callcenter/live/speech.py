@@ -26,6 +26,8 @@ class Speech:
         self._can_speak = bool(shutil.which("espeak-ng") and shutil.which("sox"))
         self.missing = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._making: dict[Path, asyncio.Task[Path | None]] = {}
+        """what is being synthesised: all who want it wait for the one"""
 
     def prepare(self, words: Sequence[Words], ready: Callable[[list[str]], None]) -> None:
         """Call `ready` with the files of `words` in order: at once where all exist, else when the
@@ -47,7 +49,7 @@ class Speech:
     async def _complete(self, units: list[Words], ready: Callable[[list[str]], None]) -> None:
         files: list[str] = []
         for unit in units:
-            path = self._find(unit) or await self._synthesise(unit)
+            path = self._find(unit) or await self._once(unit)
             if path is None:
                 self.missing += 1
                 log.warning("prompt_missing", name=unit.prompt or "(spoken text)")
@@ -66,6 +68,14 @@ class Speech:
     def _made(self, unit: Words) -> Path:
         digest = hashlib.sha256(f"{unit.language}\0{unit.text}".encode()).hexdigest()[:24]
         return self._cache / f"{digest}.wav"
+
+    async def _once(self, unit: Words) -> Path | None:
+        target = self._made(unit)
+        task = self._making.get(target)
+        if task is None:
+            task = self._making[target] = asyncio.get_running_loop().create_task(self._synthesise(unit))
+            task.add_done_callback(lambda _done: self._making.pop(target, None))
+        return await asyncio.shield(task)
 
     async def _synthesise(self, unit: Words) -> Path | None:
         if not self._can_speak or not unit.text.strip():

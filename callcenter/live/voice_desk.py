@@ -335,7 +335,8 @@ class VoiceDesk:
     def finish(self, interaction: Interaction, outcome: str) -> None:
         self._voice.command(interaction.worker, "hangup", interaction.leg, why="flow_ended")
         at_ms = self._host.clock.now_ms()
-        self._host.submit(f.InteractionEnded(interaction.id, outcome, "flow_ended", "system", at_ms))
+        freed = self.control.freed(interaction) if self.control is not None else []
+        self._host.submit(f.InteractionEnded(interaction.id, outcome, "flow_ended", "system", at_ms), *freed)
 
     def broken(self, interaction: Interaction) -> None:
         """A flow that fails puts the caller through to a person rather than hanging up."""
@@ -351,9 +352,14 @@ class VoiceDesk:
         for fact in facts:
             if isinstance(fact, f.InteractionEnded) and self.control is not None:
                 self.control.ended(fact.interaction)
-            if isinstance(fact, f.InteractionEnded | f.AgentReleased) and self.key_entry is not None:
-                self.key_entry.over(fact.interaction)
-            if isinstance(fact, rf.ContactArrived):
+            if (
+                isinstance(fact, f.InteractionEnded | f.AgentReleased | f.AgentLost)
+                and self.key_entry is not None
+            ):
+                self.key_entry.left(fact.interaction)
+            if isinstance(fact, rf.ContactArrived) or (
+                isinstance(fact, rf.ContactAdopted) and not fact.agent
+            ):
                 self._waits(fact.contact)
         for command in commands:
             if isinstance(command, Overflow):

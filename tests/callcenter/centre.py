@@ -181,13 +181,17 @@ class Files:
 
     def __init__(self) -> None:
         self.merged: list[tuple[str, str, str]] = []
-        self.picked_up: list[bool] = []
+        self.picked_up: list[list[str]] = []
+        self.running: list[str] = []
 
     def stopped(self, interaction: str, caller_file: str, agent_file: str) -> None:
         self.merged.append((interaction, caller_file, agent_file))
 
-    def pick_up(self, workers_alive: bool) -> None:
-        self.picked_up.append(workers_alive)
+    def pick_up(self) -> None:
+        self.picked_up.append(sorted(self.running))
+
+    def goes_on(self, caller_file: str) -> None:
+        self.running.append(caller_file)
 
 
 def policy_of(*parts: QueuePolicy | AgentPolicy, **rules: Any) -> Policy:

@@ -66,6 +66,7 @@ class SimLeg:
             "peer": self.peer,
             "play": self.play,
             "music": self.music,
+            "recording": self.recording["caller_file"] if self.recording else "",
             "tag": dict(self.tag),
             "message": "",
         }

@@ -457,7 +457,7 @@ def test_recordings_left_over_are_picked_up(centre: Centre) -> None:
     centre.revive()
     centre.attach()
     centre.adoption.give_up_missing()
-    assert centre.files.picked_up == [True]
+    assert centre.files.picked_up == [[]]
 
 
 def test_closing_the_queue_meanwhile_does_not_lose_who_waited() -> None:

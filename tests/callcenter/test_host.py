@@ -162,7 +162,7 @@ def test_a_fact_that_does_not_fit_is_rejected_and_journalled() -> None:
 
 # --- facts in the journal ------------------------------------------------------------------------------
 
-SAMPLES: dict[str, Any] = {"int": 5, "str": "x", "tuple[str, ...]": ("a", "b")}
+SAMPLES: dict[str, Any] = {"int": 5, "bool": True, "str": "x", "tuple[str, ...]": ("a", "b")}
 
 
 @pytest.mark.parametrize("kind", LIVE_KINDS, ids=lambda kind: kind.__name__)

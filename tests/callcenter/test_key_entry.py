@@ -11,6 +11,7 @@ import pytest
 from callcenter.kernel.errors import NotAllowed
 from callcenter.live import facts as f
 from callcenter.live.book import Interaction
+from callcenter.live.control import Target
 from tests.callcenter.centre import Centre
 
 
@@ -161,7 +162,9 @@ def test_the_call_ends_in_the_middle(way: str) -> None:
         centre.settle()
     assert centre.key_entry.count(live.id) == 0
     centre.wait(60)
-    assert [fact["result"] for fact in centre.journalled("KeyEntryEnded")] in ([], ["timed_out"])
+    ended = [fact["result"] for fact in centre.journalled("KeyEntryEnded")]
+    assert ended == (["cancelled"] if way == "transfer" else [])
+    assert live.key_entry == "" or live.state == "wrapping"
 
 
 def test_a_new_core_asks_again_and_records_again() -> None:
@@ -173,3 +176,45 @@ def test_a_new_core_asks_again_and_records_again() -> None:
     live = centre.host.book.interactions[live.id]
     assert (live.key_entry, live.key_result, live.recording_paused) == ("", "cancelled", False)
     assert live.modes[live.leg] == "talk"
+
+
+def test_a_late_answer_to_an_entry_that_was_given_up_does_not_count() -> None:
+    centre, live = talking()
+
+    async def scene() -> None:
+        centre.key_entry.start("ann", live.id)
+        centre.worker.key(live.leg, "01123*")
+        centre.settle()  # the comparison is under way
+        centre.key_entry.cancel("ann", live.id)
+        centre.settle()
+        centre.key_entry.start("ann", live.id)
+        centre.settle()
+        while centre.key_entry._tasks:
+            await asyncio.sleep(0.001)
+        centre.settle()
+
+    asyncio.run(scene())
+    assert (live.key_entry, live.verified) == ("id_number", "")
+
+
+def test_a_pause_of_the_agent_s_own_outlives_a_core() -> None:
+    centre, live = talking()
+    centre.control.pause_recording("ann", live.id, True)
+    centre.settle()
+    centre.key_entry.start("ann", live.id)
+    centre.settle()
+    centre.restart()
+    assert centre.host.book.interactions[live.id].recording_paused
+
+
+def test_the_next_agent_may_ask_again() -> None:
+    centre, live = talking()
+    centre.key_entry.start("ann", live.id)
+    centre.settle()
+    centre.ready("bob")
+    centre.control.transfer("ann", live.id, Target(agent="bob"))
+    centre.settle()
+    centre.pick_up(live)
+    centre.key_entry.start("bob", live.id)
+    centre.settle()
+    assert live.key_entry == "id_number"

@@ -132,3 +132,35 @@ def test_what_history_holds_is_there_from_the_start(centre: Centre) -> None:
     again = Messages(centre.host, centre.messages.open.values())
     again.take("ann", name)
     assert again.open[name].taken_by == "ann"
+
+
+def test_a_core_that_starts_after_the_message_says_thanks(centre: Centre) -> None:
+    """The key came, the file is not sealed, and the thanks were being said when the core died."""
+    live = at_the_tone(centre)
+    centre.worker.key(live.leg, "5")
+    centre.settle()
+    assert centre.heard(live) == ["zh/message_kept"]
+    centre.restart()
+    live = centre.host.book.interactions[live.id]
+    centre.listen_through(live)
+    assert centre.journalled("InteractionEnded")[-1]["outcome"] == "message"
+
+
+def test_a_message_that_ended_while_no_core_reigned_leads_on(centre: Centre) -> None:
+    live = at_the_tone(centre)
+    centre.crash()
+    centre.worker._stop_record(centre.worker.legs[live.leg])
+    centre.revive()
+    centre.attach()
+    live = centre.host.book.interactions[live.id]
+    assert centre.heard(live) == ["zh/message_kept"]
+
+
+def test_a_key_pressed_while_no_core_reigned_ends_it(centre: Centre) -> None:
+    live = at_the_tone(centre)
+    centre.crash()
+    centre.worker.key(live.leg, "5")
+    centre.revive()
+    centre.attach()
+    live = centre.host.book.interactions[live.id]
+    assert centre.heard(live) == ["zh/message_kept"]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from callcenter.kernel.sealed_file import SealedFile, digest_of
+from callcenter.live import facts as f
 from callcenter.live.recordings import RecordingSealer
 from tests.callcenter.centre import Centre
 
@@ -151,10 +152,12 @@ def test_after_a_start_what_is_left_over_is_picked_up(desk: Desk) -> None:
     async def scene() -> None:
         caller, agent = desk.record("i1-1-5")
         desk.interaction.recordings = {"i1-1-5": [caller, agent]}
-        desk.sealer.pick_up(True)
+        desk.sealer.goes_on(caller)
+        desk.sealer.pick_up()
         assert desk.sealer.waiting == 0, "it is still being recorded"
         desk.interaction.state = "wrapping"
-        desk.sealer.pick_up(True)
+        desk.sealer.running.clear()
+        desk.sealer.pick_up()
         await desk.until("RecordingSaved")
 
     run(scene, desk)
@@ -164,7 +167,7 @@ def test_after_a_start_what_is_left_over_is_picked_up(desk: Desk) -> None:
 def test_without_workers_everything_is_left_over(desk: Desk) -> None:
     async def scene() -> None:
         desk.interaction.recordings = {"i1-1-5": list(desk.record("i1-1-5"))}
-        desk.sealer.pick_up(False)
+        desk.sealer.pick_up()
         await desk.until("RecordingSaved")
 
     run(scene, desk)
@@ -180,3 +183,19 @@ def test_closing_in_the_middle_leaves_the_rest_for_the_next_core(desk: Desk) -> 
         assert desk.centre.journalled("RecordingFailed") == []
 
     run(scene, desk)
+
+
+def test_of_a_call_that_goes_on_only_what_still_runs_is_left_alone(desk: Desk) -> None:
+    """The first part was complete when the core stopped; the second is being written, or began since."""
+
+    async def scene() -> None:
+        first, second, third = (desk.record(f"i1-1-{n}") for n in (5, 6, 7))
+        desk.interaction.recordings = {f"i1-1-{n}": list(one) for n, one in ((5, first), (6, second))}
+        desk.sealer.goes_on(second[0])
+        desk.centre.host.submit(f.RecordingStarted(desk.interaction.id, *third, desk.centre.clock.now_ms()))
+        desk.sealer.pick_up()
+        await desk.until("RecordingSaved")
+        await asyncio.sleep(0.3)
+
+    run(scene, desk)
+    assert [Path(fact["file"]).stem for fact in desk.centre.journalled("RecordingSaved")] == ["i1-1-5"]

@@ -107,6 +107,7 @@ class Leg:
             "room": dict(self.room.members) if self.room and self.room.anchor == self.id else None,
             "play": self.play.id if self.play else None,
             "music": bool(self.music),
+            "recording": self.recording.caller_file if self.recording else "",
             "tag": self.tag,
             "message": self.message if self.direction == "in" and not self.tag else "",
         }

@@ -359,7 +359,7 @@ class Worker:
             self._fall_back_to_music(leg)
 
     def _fall_back_to_music(self, leg: Leg) -> None:
-        idle = leg.play is None and not leg.music and leg.room is None
+        idle = leg.play is None and not leg.music and leg.room is None and leg.recording is None
         if idle and leg.direction == "in" and leg.state == ANSWERED and leg.then.on_core_lost == "music":
             self.media.music(leg, leg.then.music)
 
