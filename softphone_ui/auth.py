@@ -10,7 +10,7 @@ import re
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from argon2 import PasswordHasher
@@ -58,6 +58,8 @@ class Sessions:
         # argon2 releases the interpreter lock while it works
         self._threads = ThreadPoolExecutor(2, "passwords")
         self._known: dict[str, tuple[Identity, int, str]] = {}
+        self._generation = 0
+        """counts whatever ends or changes a session: what was read before that is not kept"""
         self.stolen: Callable[[str], None] = lambda _login: None
         """hears whose session came from another browser than it was opened in"""
         self.ended: Callable[[str], None] = lambda _login: None
@@ -75,10 +77,12 @@ class Sessions:
         key = _digest(token)
         known = self._known.get(key)
         if known is None:
-            known = await asyncio.get_running_loop().run_in_executor(self._threads, self._read, key)
+            generation = self._generation
+            known = await self._off_loop(self._read, key)
             if known is None:
                 return None
-            self._known[key] = known
+            if generation == self._generation:
+                self._known[key] = known
         identity, expires_at_ms, opened_in = known
         if opened_in and not hmac.compare_digest(opened_in, _kind(browser)):
             await self.end_all(identity.login)
@@ -104,6 +108,7 @@ class Sessions:
         hashed = await self._off_loop(hash_password, new)
         await self._off_loop(self._log_in, login, old, browser)
         await self._off_loop(self._set_password, login, hashed, False)
+        self.changed(login)
         self.ended(login)
         return await self._off_loop(self._log_in, login, new, browser)
 
@@ -112,20 +117,24 @@ class Sessions:
         password = "-".join("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(4))
         hashed = await self._off_loop(hash_password, password)
         await self._off_loop(self._set_password, login, hashed, True)
+        self.changed(login)
         self.ended(login)
         return password
 
     async def end_all(self, login: str) -> None:
         """Every session of this person is over, now."""
         await self._off_loop(self._end_all, login)
+        self.changed(login)
         self.ended(login)
 
     def changed(self, login: str) -> None:
-        """Role or name changed: what is known of this person's sessions is read again."""
+        """Role or name changed, or sessions ended: what is known of them is read again. On the loop."""
+        self._generation += 1
         self._known = {key: known for key, known in self._known.items() if known[0].login != login}
 
     async def log_out(self, token: str) -> None:
         key = _digest(token)
+        self._generation += 1
         self._known.pop(key, None)
         await asyncio.get_running_loop().run_in_executor(self._threads, self._forget, key)
 
@@ -154,12 +163,11 @@ class Sessions:
             user = UserService(records).by_login(login)
             if user is None or not user.active:
                 raise NotAllowed("wrong_login")
-            token, who = self._open(records, user, self._clock.now_ms(), browser)
-        who = replace(who, must_change=False)  # it is not our password that let them in
-        self._known[_digest(token)] = (who, *self._known[_digest(token)][1:])
-        return token, who
+            return self._open(records, user, self._clock.now_ms(), browser, by_provider=True)
 
-    def _open(self, records: Session, user: User, now_ms: int, browser: str) -> tuple[str, Identity]:
+    def _open(
+        self, records: Session, user: User, now_ms: int, browser: str, by_provider: bool = False
+    ) -> tuple[str, Identity]:
         token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
         expires_at_ms = now_ms + self._lifetime_ms
         records.exec(delete(LoginSession).where(col(LoginSession.expires_at_ms) <= now_ms))
@@ -170,10 +178,11 @@ class Sessions:
                 csrf=csrf,
                 expires_at_ms=expires_at_ms,
                 browser=_kind(browser),
+                by_provider=by_provider,
             )
         )
         records.commit()
-        identity = _identity(user, csrf)
+        identity = _identity(user, csrf, by_provider)
         self._known[_digest(token)] = (identity, expires_at_ms, _kind(browser))
         return token, identity
 
@@ -187,7 +196,6 @@ class Sessions:
             records.add(user)
             records.exec(delete(LoginSession).where(col(LoginSession.user_id) == user.id))
             records.commit()
-        self.changed(login)
 
     def _end_all(self, login: str) -> None:
         with session(self._engine) as records:
@@ -195,7 +203,6 @@ class Sessions:
             if user is not None:
                 records.exec(delete(LoginSession).where(col(LoginSession.user_id) == user.id))
                 records.commit()
-        self.changed(login)
 
     async def _off_loop(self, work: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
@@ -206,7 +213,7 @@ class Sessions:
             user = records.get(User, found.user_id) if found else None
             if found is None or user is None or not user.active:
                 return None
-            return _identity(user, found.csrf), found.expires_at_ms, found.browser
+            return _identity(user, found.csrf, found.by_provider), found.expires_at_ms, found.browser
 
     def _forget(self, key: str) -> None:
         with session(self._engine) as records:
@@ -234,8 +241,10 @@ def _count_failure(user: User, now_ms: int) -> None:
         user.failed_logins, user.locked_until_ms = 0, now_ms + LOCK_MS
 
 
-def _identity(user: User, csrf: str) -> Identity:
-    return Identity(user.login, user.name, user.role, user.language, csrf, user.must_change)
+def _identity(user: User, csrf: str, by_provider: bool) -> Identity:
+    """Whom a provider let in has no password of ours to change."""
+    must_change = user.must_change and not by_provider
+    return Identity(user.login, user.name, user.role, user.language, csrf, must_change)
 
 
 def _kind(browser: str) -> str:

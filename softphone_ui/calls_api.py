@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, Field, model_validator
 
 from callcenter.kernel.errors import NotAllowed
 from callcenter.live.control import Target
-from softphone_ui.access import ThePanel, to_do, to_read
+from softphone_ui.access import MOST_NUMBER, ThePanel, to_do, to_read
 from softphone_ui.auth import Identity
 
 router = APIRouter(prefix="/api", tags=["call control"])
@@ -65,7 +65,7 @@ class Called(BaseModel):
 
     agent: str = Field(default="", max_length=64)
     number: str = Field(default="", max_length=24)
-    customer: int = Field(default=0, ge=0)
+    customer: int = Field(default=0, ge=0, le=MOST_NUMBER)
     phone: int = Field(default=0, ge=0, le=99)
 
     @model_validator(mode="after")
@@ -95,7 +95,9 @@ async def customers(
 
 @router.get("/customers/{customer}")
 async def customer(
-    customer: int, _who: Annotated[Identity, Depends(to_read("customers.read"))], panel: ThePanel
+    customer: Annotated[int, Path(ge=1, le=MOST_NUMBER)],
+    _who: Annotated[Identity, Depends(to_read("customers.read"))],
+    panel: ThePanel,
 ) -> dict[str, Any]:
     """The card; 404 `no_customer`."""
     card = await panel.queries.card(customer)

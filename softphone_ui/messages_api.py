@@ -31,7 +31,12 @@ async def done(name: str, who: Mine, panel: ThePanel) -> None:
 
 
 @router.post("/{name}/call", status_code=201)
-async def call_back(name: str, who: Mine, panel: ThePanel) -> dict[str, str]:
+async def call_back(
+    name: str,
+    who: Mine,
+    _calls: Annotated[Identity, Depends(to_do("own.call"))],
+    panel: ThePanel,
+) -> dict[str, str]:
     """Take it and call who left it."""
     return {"interaction": await panel.call_back(who.login, name)}
 
@@ -39,4 +44,6 @@ async def call_back(name: str, who: Mine, panel: ThePanel) -> dict[str, str]:
 @router.post("/{name}/grants")
 async def listen(name: str, who: Mine, panel: ThePanel) -> dict[str, Any]:
     """Where to hear it, as for any recording; on record too."""
-    return await panel.recordings.grant(who.login, panel.message(who.login, name).name, "play")
+    return await panel.recordings.grant(
+        who.login, panel.message(who.login, name).name, "play", "own.messages"
+    )

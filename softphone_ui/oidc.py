@@ -20,6 +20,7 @@ from config.settings import Oidc
 
 log = logging.get("oidc")
 _ALGORITHMS = ["RS256", "ES256", "PS256"]
+_ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 _TIMEOUT_S = 5.0
 _MINUTES_TO_LOG_IN = 10
 _MOST_ATTEMPTS = 1_000
@@ -76,7 +77,7 @@ class OidcLogin:
         if attempt is None or attempt.until <= time.monotonic() or not code:
             raise NotAllowed("oidc_refused")
         provider = await self._configuration()
-        secret_file = self._settings.client_secret_file
+        secret = self._secret()
         answer = await self._ask(
             "POST",
             provider["token_endpoint"],
@@ -86,7 +87,7 @@ class OidcLogin:
                 "redirect_uri": attempt.redirect_uri,
                 "client_id": self._settings.client_id,
                 "code_verifier": attempt.verifier,
-                **({"client_secret": secret_file.read_text().strip()} if secret_file is not None else {}),
+                **({"client_secret": secret} if secret else {}),
             },
         )
         keys = await self._ask("GET", provider["jwks_uri"])
@@ -102,6 +103,14 @@ class OidcLogin:
             return str(claims[self._settings.login_claim])
         except (jwt.PyJWTError, KeyError, TypeError, ValueError) as error:
             log.warning("oidc_refused", reason=type(error).__name__)
+            raise NotAllowed("oidc_refused") from error
+
+    def _secret(self) -> str:
+        file = self._settings.client_secret_file
+        try:
+            return file.read_text().strip() if file is not None else ""
+        except OSError as error:
+            log.error("oidc_secret_unreadable", reason=type(error).__name__)
             raise NotAllowed("oidc_refused") from error
 
     def _verified(self, token: str, keys: dict[str, Any], issuer: str) -> dict[str, Any]:
@@ -131,6 +140,9 @@ class OidcLogin:
             found = await self._ask("GET", f"{issuer}/.well-known/openid-configuration")
             if str(found.get("issuer", "")).rstrip("/") != issuer:
                 log.warning("oidc_refused", reason="another issuer")
+                raise NotAllowed("oidc_refused")
+            if not all(isinstance(found.get(name), str) for name in _ENDPOINTS):
+                log.warning("oidc_refused", reason="endpoints missing")
                 raise NotAllowed("oidc_refused")
             self._provider = found
         return self._provider

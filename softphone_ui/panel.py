@@ -16,6 +16,7 @@ from callcenter.live.control import AGENT, HOLD, LINK, MUTE, NUMBER, Target
 from callcenter.live.facts import (
     ActionTaken,
     AgentReleased,
+    AgentSeated,
     AnnouncementSet,
     GuestLeft,
     GuestTookOver,
@@ -29,12 +30,14 @@ from callcenter.queries import ContactQueries
 from config.settings import BROWSER
 from ivr_flows.schema import Flow
 from routing import AgentChanged, Command
+from routing.facts import PolicyReplaced
 from routing.policy import satisfies
 from softphone_ui.auth import Identity, Sessions
 from softphone_ui.board import Board
 from softphone_ui.hub import Hub
 from softphone_ui.oidc import OidcLogin
 from softphone_ui.people import PeopleDesk
+from softphone_ui.permissions import may
 from softphone_ui.recordings import Recordings
 from softphone_ui.web_calls import WebCalls
 
@@ -53,6 +56,10 @@ def _version() -> str:
 
 
 VERSION = _version()
+_CONCERN_ALL = (
+    *(GuestLeft, GuestTookOver, AgentReleased, InteractionParked),
+    *(AnnouncementSet, QueueShut, QueueReopened, PolicyReplaced),
+)
 CONSULTING = "consulting"
 """a contact in which this agent is a guest"""
 Plain = dict[str, Any]
@@ -126,8 +133,11 @@ class Panel:
         self._tick()
 
     def left(self, who: Identity) -> None:
+        if who.login in self._book.seats:
+            self._host.submit(AgentSeated(who.login, "", self._core.clock.now_ms()))
         if who.role == "agent":
             self._agents.log_out(who.login)
+        self.hub.send_away(who.login)
 
     def ready(self, agent: str) -> None:
         self._agents.ready(agent)
@@ -244,11 +254,17 @@ class Panel:
         number = self._core.private.get(message.party_ref)
         if not number:
             raise NotAllowed("no_number")
+        if message.taken_by not in ("", login):
+            raise NotAllowed("message_taken")
+        interaction = await self.call_out(login, Target(number=number))
         self.messages.take(login, name)
-        return await self.call_out(login, Target(number=number))
+        return interaction
 
     def _messages(self, login: str) -> list[Plain]:
         titles = self._core.directory.queue_titles()
+        user = self._core.directory.people.get(login)
+        if user is None or not may(user.role, "own.messages"):
+            return []
         return [
             {
                 "name": message.name,
@@ -507,16 +523,7 @@ class Panel:
                 touched.update(who for who in (live.agent, *live.former) if who)
                 touched.update(guest.who for guest in live.guests.values() if guest.kind == AGENT)
                 touched.add(live.callee)
-            if isinstance(
-                fact,
-                GuestLeft
-                | GuestTookOver
-                | AgentReleased
-                | InteractionParked
-                | AnnouncementSet
-                | QueueShut
-                | QueueReopened,
-            ):
+            if isinstance(fact, _CONCERN_ALL):
                 touched.update(self.hub.logins())  # whoever was asked in, or may take it
         for agent in touched:
             self.hub.push_soon(agent)

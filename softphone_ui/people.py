@@ -10,6 +10,8 @@ from callcenter.directory.editing import QUEUE, USER
 from callcenter.directory.phones import new_password
 from callcenter.kernel.errors import NotAllowed
 from callcenter.live import facts as f
+from routing.policy import QueuePolicy
+from routing.state import LOGGED_OUT
 from softphone_ui.auth import Sessions
 
 Plain = dict[str, Any]
@@ -22,6 +24,8 @@ class PeopleDesk:
 
     def __init__(self, core: Any, sessions: Sessions) -> None:
         self._core, self._sessions = core, sessions
+        self._turn = asyncio.Lock()
+        """one change after the other: each begins with what the last one left"""
 
     async def everything(self) -> Plain:
         return await self._off_loop(self._core.editor.everything)
@@ -31,6 +35,10 @@ class PeopleDesk:
 
     async def put(self, actor: str, kind: str, values: Plain, key: str = "") -> Plain:
         """Raises Invalid, and NotAllowed as `Editor.put`; queue_in_use."""
+        async with self._turn:
+            return await self._put(actor, kind, values, key)
+
+    async def _put(self, actor: str, kind: str, values: Plain, key: str) -> Plain:
         if kind == QUEUE and key and values.get("active") is False:
             self._may_retire(key)
         record, change = await self._off_loop(self._core.editor.put, actor, kind, values, key)
@@ -39,14 +47,20 @@ class PeopleDesk:
         return {"record": record, "change": change}
 
     async def undo(self, actor: str, change: int) -> Plain:
-        kind = next((row["kind"] for row in await self.history("", "") if row["id"] == change), "")
-        record, made = await self._off_loop(self._core.editor.undo, actor, change)
-        if made:
-            await self._counts(actor, "undo", kind, record)
+        """Raises NotAllowed as `Editor.undo`; queue_in_use."""
+        async with self._turn:
+            kind, key, retires = await self._off_loop(self._core.editor.before, change)
+            if kind == QUEUE and retires:
+                self._may_retire(key)
+            record, made = await self._off_loop(self._core.editor.undo, actor, change)
+            if made:
+                await self._counts(actor, "undo", kind, record)
         return {"record": record, "change": made}
 
     async def give_password(self, actor: str, login: str) -> str:
-        """Raises NotAllowed: unknown_record."""
+        """Raises NotAllowed: unknown_record; itself: one's own is changed at /password."""
+        if login == actor:
+            raise NotAllowed("itself")
         password = await self._sessions.give_password(login)
         await self._audit(actor, "give_password", login, "")
         return password
@@ -58,6 +72,10 @@ class PeopleDesk:
         wanted = policy.queues.get(queue)
         if wanted is None:
             raise NotAllowed("unknown_queue")
+        async with self._turn:
+            await self._member(actor, wanted, login, serves)
+
+    async def _member(self, actor: str, wanted: QueuePolicy, login: str, serves: bool) -> None:
         records = (await self.everything())[USER]
         record = next((one for one in records if one["login"] == login and one["role"] == "agent"), None)
         if record is None:
@@ -70,7 +88,7 @@ class PeopleDesk:
                 skills[name] = max(level, skills.get(name, 0))
             else:
                 skills.pop(name, None)
-        await self.put(actor, USER, {**record, "skills": skills}, login)
+        await self._put(actor, USER, {**record, "skills": skills}, login)
 
     # --- desk phones -------------------------------------------------------------------------------
 
@@ -90,11 +108,15 @@ class PeopleDesk:
         """Raises NotAllowed: unknown_phone."""
         if not await self._off_loop(self._core.phone_accounts.drop, user):
             raise NotAllowed("unknown_phone")
+        device, now_ms = f"sip:{user}@{self._core.settings.voice.domain}", self._core.clock.now_ms()
+        for who, there in list(self._core.host.book.seats.items()):
+            if there == device:
+                self._core.host.submit(f.AgentSeated(who, "", now_ms))
         await self._audit(actor, "drop_phone", user, "")
 
     async def seats(self, login: str) -> list[Plain]:
         """Where somebody may sit today: every desk phone, who has it, and whether it is registered."""
-        taken = {device: who for who, device in self._core.host.book.seats.items() if who != login}
+        taken = self._taken(login)
         domain = self._core.settings.voice.domain
         return [
             {
@@ -118,9 +140,20 @@ class PeopleDesk:
                 raise NotAllowed("no_browser_phones")
         elif seat:
             device = await self._off_loop(self._core.phone_accounts.device, seat)
-            if any(device == there for who, there in self._core.host.book.seats.items() if who != login):
+            if device in self._taken(login):
                 raise NotAllowed("phone_in_use")
         self._core.host.submit(f.AgentSeated(login, device, self._core.clock.now_ms()))
+
+    def _taken(self, login: str) -> dict[str, str]:
+        """Devices that others have today, chosen or their own, and who."""
+        book, engine, people = self._core.host.book, self._core.host.engine, self._core.directory.people
+        found = {device: who for who, device in book.seats.items() if who != login}
+        for who, user in people.items():
+            view = engine.agent_view(who)
+            here = view is not None and view.state != LOGGED_OUT
+            if who != login and here and who not in book.seats:
+                found.setdefault(user.device, who)
+        return found
 
     # --- how ---------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from callcenter.kernel.e164 import national, to_e164
@@ -13,6 +14,8 @@ from callcenter.live import facts as f
 from callcenter.recordings import MOST_FOUND, Opened
 from crm_core.customers import CustomerService
 from crm_core.db import reads, session
+from softphone_ui.auth import Identity
+from softphone_ui.permissions import may
 
 Plain = dict[str, Any]
 T = TypeVar("T")
@@ -21,13 +24,22 @@ _MOST_GRANTS = 1_000
 _MOST_NAMED = 50
 
 
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    login: str
+    recording: str
+    use: str
+    needs: str
+    file: Opened
+    until_ms: int
+
+
 class Recordings:
     """`core` is the bootstrap's core; used here for its services and queries only."""
 
     def __init__(self, core: Any) -> None:
         self._core, self._archive = core, core.archive
-        self._grants: dict[str, tuple[str, str, str, Opened, int]] = {}
-        """token -> (login, recording, use, file, valid until)"""
+        self._grants: dict[str, _Grant] = {}
 
     async def find(self, wanted: Plain) -> list[Plain]:
         """Raises NotAllowed: bad_number."""
@@ -40,18 +52,19 @@ class Recordings:
         rows = await self._off_loop(lambda: self._find(wanted))
         return [self._shown(row) for row in rows]
 
-    async def grant(self, login: str, recording: str, use: str) -> Plain:
-        """Raises NotAllowed as `RecordingArchive.open`. Nobody hears anything before it is on record."""
+    async def grant(self, login: str, recording: str, use: str, needs: str) -> Plain:
+        """`needs`: the permission that it rests on; who loses it hears no more. Raises NotAllowed as
+        `RecordingArchive.open`. Nobody hears anything before it is on record."""
         opened: Opened = await self._off_loop(lambda: self._archive.open(recording))
         row = await self._off_loop(lambda: self._archive.get(recording))
         now_ms = self._core.clock.now_ms()
         await self._core.on_record(
             f.ActionTaken(login, f"{use}_recording", row["interaction_id"], recording, now_ms)
         )
-        live = {token: one for token, one in self._grants.items() if one[-1] > now_ms}
+        live = {token: one for token, one in self._grants.items() if one.until_ms > now_ms}
         self._grants = dict(list(live.items())[-_MOST_GRANTS:])
         token = secrets.token_urlsafe(18)
-        self._grants[token] = (login, recording, use, opened, now_ms + _GRANT_MS)
+        self._grants[token] = _Grant(login, recording, use, needs, opened, now_ms + _GRANT_MS)
         return {
             "url": f"/api/recordings/{recording}/sound?grant={token}",
             **opened.about,
@@ -59,12 +72,14 @@ class Recordings:
             "marks": row["marks"],
         }
 
-    def granted(self, login: str, recording: str, token: str) -> tuple[str, Opened]:
+    def granted(self, who: Identity, recording: str, token: str) -> tuple[str, Opened]:
         """What this token is for. Raises NotAllowed: no_grant."""
         found = self._grants.get(token)
-        if found is None or found[:2] != (login, recording) or found[-1] <= self._core.clock.now_ms():
+        if found is None or (found.login, found.recording) != (who.login, recording):
             raise NotAllowed("no_grant")
-        return found[2], found[3]
+        if found.until_ms <= self._core.clock.now_ms() or not may(who.role, found.needs):
+            raise NotAllowed("no_grant")
+        return found.use, found.file
 
     async def read(self, opened: Opened, start: int, length: int) -> bytes:
         """Raises NotAllowed: recording_damaged."""
@@ -83,7 +98,7 @@ class Recordings:
             ref = ""
             if note.strip():
                 person = private.person_of(private.get(row["party_ref"]) or interaction)
-                ref = private.put(person, f"{interaction}.hold", note.strip())
+                ref = private.put(person, f"{interaction}.hold.{now_ms}", note.strip())
             fact: Any = f.RecordingsHeld(interaction, login, ref, now_ms)
         else:
             fact = f.RecordingsFreed(interaction, login, now_ms)

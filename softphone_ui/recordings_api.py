@@ -72,7 +72,8 @@ async def grant(
     """`{url, ms, outline, marks}`: where to hear or fetch it, and what to draw meanwhile."""
     if body.use == "download" and not may(who.role, "recordings.download"):
         raise NotAllowed("role")
-    return await panel.recordings.grant(who.login, recording, body.use)
+    needs = "recordings.download" if body.use == "download" else "recordings.read"
+    return await panel.recordings.grant(who.login, recording, body.use, needs)
 
 
 @router.get("/{recording}/sound", response_class=Response)
@@ -84,7 +85,7 @@ async def sound(
     wanted: Annotated[str, Header(alias="Range")] = "",
 ) -> Response:
     """The WAV file, whole or by one range, for who holds the grant."""
-    use, opened = panel.recordings.granted(who.login, recording, grant)
+    use, opened = panel.recordings.granted(who, recording, grant)
     headers = {"Accept-Ranges": "bytes", "Cache-Control": "no-store"}
     span = _span(wanted, opened.size) if use == "play" else None
     if span is None:

@@ -61,7 +61,8 @@ class UserForm(_Form):
 
 class QueueForm(_Form):
     name: Name
-    title: Annotated[str, Field(min_length=1, max_length=80)]
+    title: Annotated[str, Field(max_length=80)]
+    """"" shows the name"""
     skills: dict[Name, Level] = Field(default_factory=dict)
     target_s: Annotated[int, Field(ge=0, le=3600)] = 20
     priority: Annotated[int, Field(ge=-100, le=100)] = 0
@@ -127,7 +128,16 @@ class Editor:
             records.commit()
         return done
 
-    def undo(self, actor: str, change: int) -> tuple[Plain | None, int]:
+    def before(self, change: int) -> tuple[str, str, bool]:
+        """(kind, key, whether undoing this change takes the record out of use). Raises NotAllowed: unknown_change."""
+        with session(reads(self._engine)) as records:
+            found = records.get(Change, change)
+        if found is None:
+            raise NotAllowed("unknown_change")
+        before = json.loads(found.before)
+        return found.kind, found.key, before is None or not before["active"]
+
+    def undo(self, actor: str, change: int) -> tuple[Plain, int]:
         """Take a change back, unless somebody has changed the record since. Raises NotAllowed: unknown_change,
         changed_since."""
         with session(self._engine) as records:

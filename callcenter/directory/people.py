@@ -48,6 +48,8 @@ class LoginSession(SQLModel, table=True):
     user_id: int = Field(foreign_key="users.id", index=True)
     csrf: str
     expires_at_ms: int
+    by_provider: bool = False
+    """opened by single sign-on, not by a password of ours"""
     browser: str = Field(default="", max_length=64)
     """digest of what the browser calls itself; a session that comes from another one is over"""
 
@@ -60,7 +62,7 @@ class UserService:
         """What the configuration says of somebody wins where it is new; what was changed by hand since, password and
         language are kept."""
         values: dict[str, Any] = settings.model_dump()
-        digest = digest_of(values)
+        digest = digest_of(settings.model_dump(exclude_defaults=True))
         user = self.by_login(settings.login)
         if user is not None and user.seeded == digest:
             return user

@@ -37,7 +37,7 @@ class QueueService:
         """What the configuration says wins where it is new; what was changed by hand since is kept."""
         values = settings.model_dump()
         values["ring_timeout_s"] = settings.ring_timeout_s or ring_timeout_s
-        digest = digest_of(values)
+        digest = digest_of(settings.model_dump(exclude_defaults=True))
         query = select(QueueRecord).where(QueueRecord.name == settings.name)
         queue = self._session.exec(query).first() or QueueRecord(name=settings.name)
         if queue.seeded != digest:

@@ -84,7 +84,7 @@ class KeyEntry:
         self._keyed[live.id] = keyed
         self.changed(live)
         if len(keyed) == PLACES:
-            task = asyncio.get_running_loop().create_task(self._check(live, keyed))
+            task = asyncio.get_running_loop().create_task(self._check(live, keyed, self._entry[live.id]))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -107,8 +107,7 @@ class KeyEntry:
         if timer is not None:
             timer.cancel()
 
-    async def _check(self, live: Interaction, keyed: str) -> None:
-        entry = self._entry.get(live.id)
+    async def _check(self, live: Interaction, keyed: str, entry: int) -> None:
         try:
             fits = await asyncio.get_running_loop().run_in_executor(
                 self._executor, self._compare, live.customer, keyed

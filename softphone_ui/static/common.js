@@ -54,7 +54,7 @@ export async function call(method, path, body) {
   }
   if (response.ok) return response.status === 204 ? null : response.json();
   const answer = await response.json().catch(() => ({}));
-  throw new Error(answer.error ?? "failed");
+  throw Object.assign(new Error(answer.error ?? "failed"), { fields: answer.fields });
 }
 
 export function toast(text, bad = false) {

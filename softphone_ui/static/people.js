@@ -20,10 +20,14 @@ let everything = {};
 let editing = null; // the record in the dialog; null for a new one
 
 async function load() {
+  const asked = tab;
+  const path = { phone: "/people/phones", changes: "/people/changes" }[asked] ?? "/people";
   try {
-    if (tab === "phone") drawPhones(await call("GET", "/people/phones"));
-    else if (tab === "changes") drawChanges(await call("GET", "/people/changes"));
-    else { everything = await call("GET", "/people"); drawRecords(); }
+    const found = await call("GET", path);
+    if (asked !== tab) return; // another tab was chosen meanwhile
+    if (asked === "phone") drawPhones(found);
+    else if (asked === "changes") drawChanges(found);
+    else { everything = found; drawRecords(); }
   } catch (problem) {
     if (problem.message === "not_logged_in") { location.assign("/login"); return; }
     toast(say(problem.message), true);
@@ -84,8 +88,10 @@ function tell(facts) {
 }
 
 async function givePassword(record) {
-  const answer = await act("POST", `/people/users/${record.login}/password`);
-  if (answer) tell({ login: record.login, password: answer.password });
+  try {
+    const answer = await call("POST", `/people/users/${record.login}/password`);
+    tell({ login: record.login, password: answer.password });
+  } catch (problem) { toast(say(problem.message), true); }
 }
 
 function input(field, value) {
@@ -128,7 +134,8 @@ async function save(kind, values, key) {
     await load();
   } catch (problem) {
     if (!byId("edit").open) { toast(say(problem.message), true); return; }
-    byId("edit-error").textContent = say(problem.message);
+    const fields = Object.keys(problem.fields ?? {}).map((name) => label(name.split(".")[0]));
+    byId("edit-error").textContent = [say(problem.message), fields.join(", ")].filter(Boolean).join(" ");
     byId("edit-error").hidden = false;
   }
 }

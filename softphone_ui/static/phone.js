@@ -44,7 +44,7 @@ export class BrowserPhone {
   state(contacts) {
     const talking = contacts.find((contact) => ["talking", "consulting"].includes(contact.state));
     this.light = talking ? (talking.muted ? "mic_muted" : "mic_live") : "mic_idle";
-    const rings = contacts.some((contact) => contact.state === "ringing");
+    const rings = this.wanted && contacts.some((contact) => contact.state === "ringing");
     if (rings && this.ring.paused) {
       this.ring.setSinkId?.(remembered("ring")).catch(() => localStorage.removeItem("phone-ring"));
       this.ring.play().catch(() => {}); // a page that nobody has touched yet may not make a sound

@@ -1,4 +1,4 @@
-import { byId, call, duration, make, moment, say, settings, toast } from "./common.js";
+import { byId, call, duration, make, moment, say, settings, toast, words } from "./common.js";
 
 const MOST = 200;
 const STATES = { saved: "saved_recording", failed: "failed_recording", deleted: "deleted_recording", recording: "running_recording" };
@@ -45,7 +45,7 @@ function row(one) {
     make("td", {}, one.agent_name || "–"), make("td", {}, `${say(one.kind)} · ${say(one.direction)}`),
     make("td", { class: "number" }, one.duration_ms ? duration(one.duration_ms) : "–"),
     make("td", {}, state, one.held ? " " : "", one.held ? make("span", { class: "badge gold" }, say("held_recording")) : "",
-      one.reason ? make("span", { class: "aside" }, ` ${say(one.reason)}`) : ""),
+      one.reason ? make("span", { class: "aside", title: one.reason }, ` ${one.reason in words ? say(one.reason) : say("not_saved")}`) : ""),
     make("td", {}, code ? code[`title_${settings.language}`] : "–"),
     make("td", { class: "actions" }, make("div", { class: "row" }, ...actions)));
 }

@@ -155,6 +155,14 @@ class Office:
         result: T = self.client.portal.call(work, *args)
         return result
 
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The application's."""
+
+        async def mine() -> asyncio.AbstractEventLoop:
+            return asyncio.get_running_loop()
+
+        return self.do(mine)
+
     def browser(self) -> Browser:
         return Browser(self)
 

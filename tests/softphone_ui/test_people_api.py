@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from callcenter.directory.directory import Directory
 from softphone_ui.auth import hash_password
-from tests.softphone_ui.office import PASSWORD, Browser, Office, give_passwords
+from softphone_ui.recordings import _Grant
+from tests.softphone_ui.office import PASSWORD, SETTINGS, Browser, Office, give_passwords
 
 ADMINISTRATOR, AUDITOR, AGENT = "9002", "9001", "1001"
 
@@ -207,3 +211,120 @@ def test_a_supervisor_moves_an_agent_between_queues(office: Office, boss: Browse
     assert error(serves("complaints", True, "8001")) == (422, "unknown_agent")
     assert error(serves("service", False)) == (409, "queue_needs_nothing")
     assert [row["actor"] for row in boss.get("/api/people/changes").json()] == ["8001", "8001", ADMINISTRATOR]
+
+
+# --- what a review found ---------------------------------------------------------------------------------
+
+
+def test_a_grant_ends_with_the_role(office: Office, boss: Browser) -> None:
+    give_passwords(office.records, AUDITOR)
+    auditor = office.log_in(AUDITOR)
+    recordings = office.panel.recordings
+    opened = SimpleNamespace(size=4, about={}, read=lambda _start, _length: b"RIFF")
+    recordings._grants["t"] = _Grant(AUDITOR, "r1", "play", "recordings.read", opened, 1 << 60)  # type: ignore[arg-type]
+    assert auditor.get("/api/recordings/r1/sound?grant=t").status_code == 200
+    put(boss, "user", AUDITOR, role="agent")
+    assert error(auditor.get("/api/recordings/r1/sound?grant=t")) == (403, "no_grant")
+
+
+def test_undo_neither_loses_people_in_a_queue_nor_sessions(office: Office, boss: Browser) -> None:
+    put(boss, "queue", "complaints", active=False)
+    put(boss, "queue", "complaints", active=True)
+    office.do(office.centre.queue_up, "13800138000", "13")
+    restored = boss.get("/api/people/changes").json()[0]["id"]
+    assert error(boss.post(f"/people/changes/{restored}/undo")) == (409, "queue_in_use")
+
+
+def test_an_old_change_is_undone_like_a_new_one(office: Office, boss: Browser) -> None:
+    made = boss.post("/people/user", {"login": "1077", "name": "新人"}).json()["change"]
+    give_passwords(office.records, "1077")
+    newcomer = office.log_in("1077")
+    for n in range(205):
+        office.core.editor.put("x", "reason", {"code": f"r{n}", "title_zh": "x", "title_en": "x"})
+    assert boss.post(f"/people/changes/{made}/undo").status_code == 200
+    assert newcomer.get("/api/contacts").status_code == 401
+    assert office.centre.journalled("ActionTaken")[-1]["action"] == "undo_user"
+
+
+def test_nobody_gives_themselves_a_password_for_once(boss: Browser) -> None:
+    assert error(boss.post(f"/people/users/{ADMINISTRATOR}/password")) == (409, "itself")
+
+
+def test_two_clicks_for_one_agent_both_count(office: Office, boss: Browser) -> None:
+    for name in ("qa", "qb"):
+        boss.post("/people/queue", {"name": name, "title": name, "skills": {f"s_{name}": 1}})
+
+    async def both() -> None:
+        desk = office.panel.people_desk
+        await asyncio.gather(*(desk.member("8001", name, AGENT, True) for name in ("qa", "qb")))
+
+    office.do(both)
+    assert set(record(boss, "user", AGENT)["skills"]) == {"s_qa", "s_qb"}
+
+
+def test_a_supervisor_sees_who_serves_what_now(office: Office, boss: Browser) -> None:
+    supervisor = office.log_in("8001")
+    with supervisor.feed() as feed:
+        feed.so_far()
+        put(boss, "queue", "complaints", skills={"complaints": 1})
+        feed.until(lambda state: all("complaints" not in agent["queues"] for agent in state["agents"]))
+
+
+def test_a_seat_is_free_when_its_holder_logs_out(office: Office, boss: Browser) -> None:
+    boss.post("/people/phones", {"user": "2001"})
+    supervisor = office.log_in("8001")
+    assert supervisor.post("/agent/seat", {"seat": "2001"}).status_code == 204
+    assert supervisor.send("DELETE", "/api/session").status_code == 204
+    assert office.centre.host.book.seats == {}
+
+
+def test_nobody_sits_at_the_telephone_of_somebody_at_work(office: Office, boss: Browser) -> None:
+    boss.post("/people/phones", {"user": "2001"})
+    put(boss, "user", "1002", device="sip:2001@centre")
+    office.do(office.centre.agents.ready, "1002")
+    agent = office.log_in(AGENT)
+    assert error(agent.post("/agent/seat", {"seat": "2001"})) == (409, "phone_in_use")
+    office.do(office.centre.agents.log_out, "1002")
+    assert agent.post("/agent/seat", {"seat": "2001"}).status_code == 204
+    boss.send("DELETE", "/api/people/phones/2001")
+    assert office.centre.host.book.seats == {}
+
+
+def test_a_session_that_ends_while_it_is_read_stays_over(office: Office) -> None:
+    agent = office.log_in(AGENT)
+    sessions = office.panel.sessions
+    token = agent.cookies["cc_session"]
+    sessions.changed(AGENT)
+    read = sessions._read
+
+    def slowly(key: str) -> Any:
+        found = read(key)
+        asyncio.run_coroutine_threadsafe(sessions.end_all(AGENT), office.loop()).result(5)
+        return found
+
+    sessions._read = slowly  # type: ignore[method-assign]
+    office.do(sessions.who, token)
+    sessions._read = read  # type: ignore[method-assign]
+    assert agent.get("/api/contacts").status_code == 401
+
+
+def test_whom_a_provider_let_in_needs_no_password_of_ours(office: Office, boss: Browser) -> None:
+    boss.post(f"/people/users/{AGENT}/password")
+    token, who = office.do(office.panel.sessions.open_for, AGENT)
+    office.panel.sessions.changed(AGENT)
+    again = office.do(office.panel.sessions.who, token)
+    assert (who.must_change, again is not None and again.must_change) == (False, False)
+
+
+@pytest.mark.parametrize("number", ["99999999999999999999", "-1", "x"])
+def test_a_customer_that_no_database_holds(office: Office, number: str) -> None:
+    agent = office.log_in(AGENT)
+    assert agent.get(f"/api/customers/{number}").status_code == 422
+    assert agent.post("/calls", {"customer": 10**20}).status_code == 422
+
+
+def test_a_setting_of_the_centre_changes_nobody_s_queue(office: Office, boss: Browser) -> None:
+    put(boss, "queue", "complaints", active=False)
+    changed = SETTINGS.model_copy(update={"voice": SETTINGS.voice.model_copy(update={"ring_timeout_s": 33})})
+    again = Directory(changed, office.records)
+    assert "complaints" not in again.queue_titles()

@@ -15,6 +15,7 @@ branch_labels = None
 depends_on = None
 
 _ADDED: tuple[tuple[str, sa.Column[Any]], ...] = (
+    ("login_sessions", sa.Column("by_provider", sa.Boolean, nullable=False, server_default=sa.false())),
     ("login_sessions", sa.Column("browser", sa.String(64), nullable=False, server_default="")),
     ("users", sa.Column("must_change", sa.Boolean, nullable=False, server_default=sa.false())),
     ("users", sa.Column("seeded", sa.String(32), nullable=False, server_default="")),
