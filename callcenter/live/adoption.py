@@ -189,6 +189,10 @@ class Adoption:
                 facts.extend(self._offers.answered(interaction, at_ms))
             elif caller in legs and agent_leg in legs:
                 facts.extend(self._conversation(boot, legs[caller], legs[agent_leg], at_ms))
+        for row in legs.values():
+            called = legs.get(row["peer"] or "")
+            if "placed" in row["tag"] and called is not None:
+                facts.extend(self._placed(boot, called, row))
         if facts:
             self._host.submit(*facts)
 
@@ -213,6 +217,25 @@ class Adoption:
             f.AgentDialled(interaction, contact, who["offer"], who["agent"], agent["leg"], at_ms),
             f.InteractionAnswered(interaction, contact, who["offer"], who["agent"], agent["leg"], at_ms),
             rf.ContactAdopted(contact, queue, arrived_ms, place["deadline_ms"], who["agent"]),
+        ]
+
+    def _placed(self, boot: str, called: Row, agent: Row) -> list[Any]:
+        """A call of ours that is in conversation and of which the log knows nothing."""
+        tag = agent["tag"]
+        interaction, who, placed = tag["interaction"], tag["agent"], tag["placed"]
+        known = self._host.engine.agent_view(who)
+        if interaction in self._host.book.interactions or known is None:
+            return []
+        log.warning("conversation_adopted", boot=boot, interaction=interaction, agent=who)
+        at_ms = min(called["answered_ms"] or called["since_ms"], self._host.clock.now_ms())
+        contact, queue, leg = tag["contact"], placed["queue"], agent["leg"]
+        return [
+            f.InteractionStarted(
+                interaction, "voice", placed["direction"], placed["number"], boot, called["leg"], "", at_ms
+            ),
+            f.CallPlaced(interaction, contact, who, leg, placed["callee"], queue, at_ms),
+            f.InteractionAnswered(interaction, contact, "", who, leg, at_ms),
+            rf.ContactAdopted(contact, queue, at_ms, at_ms, who),
         ]
 
     def _unknown_leg(self, boot: str, row: dict[str, Any]) -> None:

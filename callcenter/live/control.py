@@ -153,7 +153,13 @@ class CallControl:
             **self._offers.call_to(seat.device, live, at_once=True),
             ring_s=_RING_S,
             max_s=self._max_call_s,
-            tag={"interaction": interaction, "contact": contact, "role": "agent", "agent": agent},
+            tag={
+                "interaction": interaction,
+                "contact": contact,
+                "role": "agent",
+                "agent": agent,
+                "placed": {"direction": direction, "queue": queue, "callee": target.agent, "number": shown},
+            },
             then={"on_peer_gone": "hangup", "on_peer_lost": "hangup"},
         )
         return interaction

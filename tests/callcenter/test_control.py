@@ -674,3 +674,28 @@ def test_a_called_colleague_is_free_however_the_call_ends(desk: Centre) -> None:
     desk.desk.finish(live, "overflowed")
     desk.settle()
     assert desk.host.engine.agent_view("bob").state == "idle"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("target", [Target(number="+8613800138000"), Target(agent="bob")])
+def test_a_call_of_ours_outlives_even_the_tail_of_the_journal(desk: Centre, target: Target) -> None:
+    desk.ready("bob")
+    desk.journal.stuck = True
+    live = placed(desk, target)
+    for leg in (live.agent_leg, live.leg):
+        desk.worker.pick_up(leg)
+        desk.settle()
+    desk.crash()
+    desk.revive()
+    assert live.id not in desk.host.book.interactions
+    desk.attach()
+    now = desk.host.book.interactions[live.id]
+    assert (now.state, now.agent, now.callee, now.direction) == (
+        "talking",
+        "ann",
+        live.callee,
+        live.direction,
+    )
+    assert {live.leg, live.agent_leg} <= set(desk.worker.legs)
+    desk.worker.leave(now.leg)
+    desk.settle()
+    assert desk.agent("ann") == "wrap_up"

@@ -124,3 +124,35 @@ def test_synthesis_gives_a_file_that_is_kept(tmp_path: Path, monkeypatch: pytest
     assert Path(file).read_text() == "陈静\n"
     speak.unlink()
     assert prepare(speech, words) == [file]
+
+
+def test_callers_who_want_the_same_words_at_once_all_get_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An announcement that nobody has made yet, and six callers."""
+    made: list[str] = []
+
+    async def run(*command: str) -> None:
+        made.append(command[0])
+        await asyncio.sleep(0.01)
+        if command[0] == "espeak-ng":
+            wav(Path(command[command.index("-w") + 1]))
+        else:
+            Path(command[1]).read_bytes()
+            wav(Path(command[-1]))
+
+    monkeypatch.setattr("callcenter.live.speech._run", run)
+    monkeypatch.setattr("callcenter.live.speech.shutil.which", lambda program: program)
+    speech = Speech([], tmp_path / "cache")
+
+    async def scene() -> list[list[str]]:
+        loop = asyncio.get_running_loop()
+        callers = [loop.create_future() for _ in range(6)]
+        for one in callers:
+            speech.prepare([Words("zh", "", "系统维护")], one.set_result)
+        return list(await asyncio.gather(*callers))
+
+    heard = asyncio.run(scene())
+    assert len({tuple(files) for files in heard}) == 1
+    assert len(heard[0]) == 1
+    assert made == ["espeak-ng", "sox"]
