@@ -42,7 +42,7 @@ class OfferContact(Command):
 
 @dataclass(frozen=True, slots=True)
 class WithdrawOffer(Command):
-    """Stop ringing. Reasons: no_answer, abandoned, agent_left, adopted (a live call won)."""
+    """Stop ringing. Reasons: no_answer, abandoned, agent_left, adopted (a live call won), moved, held."""
 
     offer: str
     contact: str
@@ -53,7 +53,7 @@ class WithdrawOffer(Command):
 @dataclass(frozen=True, slots=True)
 class Overflow(Command):
     """The queue does not take the contact. Reasons: closed, full, unknown_queue; agent_not_ready where the one
-    it was meant for cannot take it now."""
+    it was meant for cannot take it now; nobody_free where the queue knows no waiting."""
 
     contact: str
     queue: str
@@ -76,8 +76,9 @@ class AgentChanged(Command):
 class RecordDecision(Command):
     """Why this agent and this contact met.
 
-    rule: `longest_idle` (a contact chose among idle agents), `earliest_deadline` (an agent chose among
-    waiting contacts) or `chosen` (by a person). considered: the ten best candidates, (id, key in ms), the winner first.
+    rule: where a contact chose among idle agents, the queue's strategy, `explore` or `preferred`; where an agent chose
+    among waiting contacts `earliest_deadline` or `strict_class`; `chosen` by a person. considered: the ten best
+    candidates, (id, key), the winner first; a contact's key is its deadline in ms, an agent's that of the strategy.
     rest: (reason, count) of all others."""
 
     offer: str
@@ -86,6 +87,71 @@ class RecordDecision(Command):
     rule: str
     considered: tuple[tuple[str, int], ...]
     rest: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RelaxContact(Command):
+    """It waited long enough for its next ring: from now on these needs and teams count."""
+
+    contact: str
+    ring: int
+    needs: tuple[tuple[str, int], ...]
+    teams: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MoveContact(Command):
+    """It waits in another queue from now on. Reasons: moved (by a person), max_wait."""
+
+    contact: str
+    queue: str
+    to: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OverflowTo(Command):
+    """It waited too long. `callback`: offer to ring back, it keeps its place meanwhile; else it has left the queue and
+    goes to voicemail, text or flow `target`."""
+
+    contact: str
+    queue: str
+    to: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Announce(Command):
+    """Tell the one who waits: place (1 is next), and the estimated wait, -1 where none can be given with
+    confidence."""
+
+    contact: str
+    position: int
+    estimate_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PauseContact(Command):
+    """Something more urgent was taken; the agent's work on this goes on afterwards."""
+
+    contact: str
+    agent: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeContact(Command):
+    contact: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class LimitPassed(Command):
+    """Not ready for longer than the reason allows. Counted and shown; nobody is made ready against their will."""
+
+    agent: str
+    reason: str
+    since_ms: int
 
 
 @dataclass(frozen=True, slots=True)

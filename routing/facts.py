@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any
 
-from routing.policy import Policy
+from routing.policy import Policy, Skills, skills_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +64,19 @@ class ContactArrived(Fact):
     """`credit_ms` is waiting time already earned elsewhere: it moves the virtual deadline forward.
 
     `agent`: somebody chose who shall have it (a transfer, a parked call taken back). It is offered to that agent
-    first, whatever their skills; what comes to nothing waits in the queue like any other."""
+    first, whatever their skills; what comes to nothing waits in the queue like any other.
+    `prefers`: the agent they spoke to last, or who keeps the relationship. It waits for them for `prefers_ms` (0: as
+    long as the queue says), and only while they are there and have the skills. `customer_class` earns the credit that
+    the policy names for it."""
 
     contact: str
     queue: str
     occurred_at_ms: int
     credit_ms: int = 0
     agent: str = ""
+    customer_class: str = ""
+    prefers: str = ""
+    prefers_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,79 @@ class ContactAdopted(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class ContactMoved(Fact):
+    """Into another queue with the age it has: it waited there, rang, or was talking (the agent wraps up)."""
+
+    contact: str
+    queue: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueMoved(Fact):
+    """Everybody who waits, in order and with their age, into another queue."""
+
+    queue: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContactHeld(Fact):
+    """Keeps its place and is offered to nobody until then; what rings for it stops."""
+
+    contact: str
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContactReleased(Fact):
+    """A hold ends before its time."""
+
+    contact: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackAsked(Fact):
+    """The customer hung up and keeps the place; they are rung once an agent has taken the contact."""
+
+    contact: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContactAssigned(Fact):
+    """A person gives a waiting contact to an agent, or the agent takes it; whatever the skills."""
+
+    contact: str
+    agent: str
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentsReskilled(Fact):
+    """(agent, skills) of several agents at once, now or at a time."""
+
+    changes: tuple[tuple[str, Skills], ...]
+    at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AgentsLearned(Fact):
+    """(agent, queue, what a contact of it costs with this agent in ms) as history teaches; replaces what was learned
+    before. `callcenter/learning.py` makes it."""
+
+    costs: tuple[tuple[str, str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WrapUpExtended(Fact):
+    """The agent needs this much longer, up to the policy's most."""
+
+    agent: str
+    extra_ms: int
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class OfferAnswered(Fact):
     offer: str
     occurred_at_ms: int
@@ -134,8 +213,11 @@ class OfferFailed(Fact):
 
 @dataclass(frozen=True, slots=True)
 class WrapUpEnded(Fact):
+    """`contact`: of an agent with several wrap-ups, which; "" for all."""
+
     agent: str
     occurred_at_ms: int
+    contact: str = ""
 
 
 KINDS: dict[str, type[Fact]] = {
@@ -153,6 +235,15 @@ KINDS: dict[str, type[Fact]] = {
         ContactEnded,
         ContactRequeued,
         ContactAdopted,
+        ContactMoved,
+        QueueMoved,
+        ContactHeld,
+        ContactReleased,
+        CallbackAsked,
+        ContactAssigned,
+        AgentsReskilled,
+        AgentsLearned,
+        WrapUpExtended,
         OfferAnswered,
         OfferDeclined,
         OfferFailed,
@@ -177,4 +268,9 @@ def from_plain(plain: dict[str, Any]) -> Fact:
     kind = KINDS[plain["k"]]
     if kind is PolicyReplaced:
         return PolicyReplaced(Policy.from_plain(plain["policy"]))
-    return kind(**{name: plain[name] for name in _NAMES[kind] if name in plain})
+    values = {name: plain[name] for name in _NAMES[kind] if name in plain}
+    if kind is AgentsReskilled:
+        values["changes"] = tuple((agent, skills_of(dict(skills))) for agent, skills in values["changes"])
+    elif kind is AgentsLearned:
+        values["costs"] = tuple(tuple(cost) for cost in values["costs"])
+    return kind(**values)

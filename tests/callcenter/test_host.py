@@ -199,6 +199,15 @@ ROUTING = [
     rf.OfferDeclined("o", 5),
     rf.OfferFailed("o", 5, "busy"),
     rf.WrapUpEnded("a", 5),
+    rf.ContactMoved("c", "p", 5),
+    rf.QueueMoved("q", "p"),
+    rf.ContactHeld("c", 6),
+    rf.ContactReleased("c"),
+    rf.CallbackAsked("c"),
+    rf.ContactAssigned("c", "a", "s"),
+    rf.AgentsReskilled((("a", (("fr", 3),)),), 6),
+    rf.AgentsLearned((("a", "q", 90_000),)),
+    rf.WrapUpExtended("a", 7, 5),
 ]
 
 

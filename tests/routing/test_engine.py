@@ -21,8 +21,8 @@ from routing import (
 )
 from routing import facts as f
 from routing.index import Index
-from routing.policy import Skills
-from routing.state import IDLE, RESERVED, Agent, Contact
+from routing.policy import MediumPolicy, OverflowRule, ReasonPolicy, Ring, Skills, Weights, skills_of
+from routing.state import IDLE, RESERVED, Agent, Contact, Tables
 from tests.routing.desk import Desk, Row, policy_of, told
 
 SALES = QueuePolicy("sales")
@@ -991,15 +991,24 @@ EVERY_FACT = (
     f.AgentLoggedOut("ann"),
     f.AgentReady("ann"),
     f.AgentNotReady("ann", "lunch"),
-    f.ContactArrived("c1", "sales", 7, 3),
+    f.ContactArrived("c1", "sales", 7, 3, customer_class="vip", prefers="ann", prefers_ms=9),
     f.ContactAbandoned("c1", 7),
     f.ContactEnded("c1", 7),
     f.ContactRequeued("c1", 7, "edge_lost"),
     f.ContactAdopted("c1", "sales", 7, 9, "ann"),
+    f.ContactMoved("c1", "french", 7),
+    f.QueueMoved("sales", "french"),
+    f.ContactHeld("c1", 7),
+    f.ContactReleased("c1"),
+    f.CallbackAsked("c1"),
+    f.ContactAssigned("c1", "ann", "eva"),
+    f.AgentsReskilled((("ann", skills_of({"fr": 3})), ("bob", ())), 9),
+    f.AgentsLearned((("ann", "sales", 90_000),)),
+    f.WrapUpExtended("ann", 30_000, 7),
     f.OfferAnswered("o1-1", 7),
     f.OfferDeclined("o1-1", 7),
     f.OfferFailed("o1-1", 7, "busy"),
-    f.WrapUpEnded("ann", 7),
+    f.WrapUpEnded("ann", 7, "c1"),
 )
 
 
@@ -1010,6 +1019,98 @@ def test_every_kind_of_fact_is_tried_below() -> None:
 @pytest.mark.parametrize("fact", EVERY_FACT, ids=list(f.KINDS))
 def test_a_fact_survives_json(fact: f.Fact) -> None:
     assert f.from_plain(json.loads(json.dumps(f.to_plain(fact)))) == fact
+
+
+FULL = Policy(
+    queues={
+        "a": QueuePolicy(
+            "a",
+            skills_of({"fr": 5}),
+            medium="chat",
+            strategy="weighted",
+            weights=Weights(1, 2, 3),
+            teams=("north",),
+            rings=(Ring(5, skills_of({"fr": 3})), Ring(9, (), ("north", "south"))),
+            strict_class=2,
+            promote_ms=60_000,
+            shares=(("north", 50), ("south", 20)),
+            share_ms=7,
+            overflow=(OverflowRule(9, "queue", "b", 4), OverflowRule(10, "voicemail")),
+            announce_first_ms=1,
+            announce_every_ms=2,
+        ),
+        "b": QueuePolicy("b", medium="chat", outbound=True, blend_after_ms=8, keep_idle=2, promote_ms=5),
+    },
+    agents={"ann": AgentPolicy("ann", (), 5, ("north",), (("voice", 1), ("chat", 3)), 120)},
+    missed_action="pause",
+    missed_pause_ms=1,
+    missed_limit=2,
+    wrap_up_max_ms=3,
+    media={"chat": MediumPolicy("chat", 20, True, ("email",), ("voice",))},
+    classes={"vip": 60_000},
+    reasons={"lunch": ReasonPolicy("lunch", 1_800_000, 3)},
+)
+
+
+def test_a_policy_with_everything_in_it_survives_json() -> None:
+    assert FULL.problem() == ""
+    again = Policy.from_plain(json.loads(json.dumps(FULL.to_plain())))
+    assert again == FULL and again.digest() == FULL.digest()
+
+
+def test_a_policy_of_an_older_journal_is_read_and_written_as_it_was() -> None:
+    plain = {
+        "queues": [["sales", [["fr", 3]], 20_000, 1, 15_000, 6]],
+        "agents": [["ann", [], 30_000]],
+        "missed_action": "not_ready",
+        "decline_pause_ms": 10_000,
+        "device_pause_ms": 30_000,
+        "priority_step_ms": 30_000,
+        "flags": [],
+    }
+    assert Policy.from_plain(plain).to_plain() == plain
+
+
+@pytest.mark.parametrize(
+    ("queues", "problem"),
+    [
+        ((QueuePolicy("a", rings=(Ring(5), Ring(5))),), "queue a: rings"),
+        ((QueuePolicy("a", rings=(Ring(0),)),), "queue a: rings"),
+        ((QueuePolicy("a", shares=(("x", 60), ("y", 50)), share_ms=5),), "queue a: shares"),
+        ((QueuePolicy("a", shares=(("x", 60),)),), "queue a: share_ms"),
+        ((QueuePolicy("a", medium="smoke"),), "queue a: medium"),
+        ((QueuePolicy("a", overflow=(OverflowRule(5, "queue", "b"),)),), "queue a: overflow: queue 'b'"),
+        ((QueuePolicy("a", overflow=(OverflowRule(5, "bin"),)),), "queue a: overflow: to"),
+        ((QueuePolicy("a", strict_class=1), QueuePolicy("b")), "queue b: promote_ms"),
+        (
+            (
+                QueuePolicy("a", overflow=(OverflowRule(5, "queue", "b"),)),
+                QueuePolicy("b", overflow=(OverflowRule(5, "queue", "c"),)),
+                QueuePolicy("c", overflow=(OverflowRule(5, "queue", "a"),)),
+            ),
+            "overflow: a cycle, a > b > c > a",
+        ),
+    ],
+)
+def test_a_policy_that_contradicts_itself_is_rejected_and_changes_nothing(
+    queues: tuple[QueuePolicy, ...], problem: str
+) -> None:
+    desk = Desk(SALES, ANN)
+    desk.do(0, "ready ann; arrive c1 sales")
+    before = desk.engine.snapshot() | {"seq": 0, "now_ms": 0}
+    done = desk.act(1, f.PolicyReplaced(policy_of(*queues)))
+    assert [type(command).__name__ for command in done.commands] == ["RejectFact"]
+    assert done.commands[0].to_plain()["reason"].startswith(problem)
+    assert desk.engine.snapshot() | {"seq": 0, "now_ms": 0} == before
+    with pytest.raises(ValueError, match=problem.split(":", maxsplit=1)[0]):
+        RoutingEngine(policy_of(*queues))
+
+
+def test_a_negative_capacity_is_rejected() -> None:
+    desk = Desk(SALES, ANN)
+    wrong = policy_of(SALES, AgentPolicy("ann", capacity=(("voice", -1),)))
+    done = desk.act(1, f.PolicyReplaced(wrong))
+    assert done.commands[0].to_plain()["reason"] == "agent ann: negative capacity"
 
 
 def test_a_fact_of_an_older_journal_gets_the_defaults_of_newer_fields() -> None:
@@ -1085,23 +1186,23 @@ def test_a_restored_engine_keeps_an_idle_place_that_was_given_back() -> None:
 
 
 def test_the_index_keeps_one_idle_place_of_an_agent_whatever_rings_elsewhere() -> None:
-    agent = Agent("ann", (), IDLE)
-    index = Index()
-    index.rebuild({}, {"ann": agent})
-    index.signature(())
+    agent, tables = Agent("ann", (), IDLE, free=("voice",)), Tables()
+    tables.agents["ann"] = agent
+    index = Index(policy_of(SALES, ANN), tables)
+    signature = index.signature(Contact("c0", "sales", (), 0, 0, 0))
     for _ in range(1_000):
         for before, state in ((IDLE, RESERVED), (RESERVED, IDLE)):
-            agent.state, agent.token = state, agent.token + 1
-            index.agent_changed(agent, before)
-    assert len(index.signature(()).idle) < 200
+            was_free = agent.free
+            agent.state, agent.free = state, ("voice",) if state == IDLE else ()
+            index.agent_changed(agent, before, was_free, rekeyed=False)
+    assert len(signature.idle) < 200
 
 
 def test_the_index_forgets_those_who_left_a_queue_that_nobody_serves() -> None:
-    contacts: dict[str, Contact] = {}
-    index = Index()
-    index.rebuild(contacts, {})
+    tables = Tables()
+    index = Index(policy_of(SALES), tables)
     for n in range(1_000):
-        contact = contacts[f"c{n}"] = Contact(f"c{n}", "sales", (), n, n, n)
+        contact = tables.contacts[f"c{n}"] = Contact(f"c{n}", "sales", (), n, n, n)
         index.add_waiting(contact)
-        del contacts[contact.id]
-    assert len(index.signature(()).waiting) < 200
+        del tables.contacts[contact.id]
+    assert len(index.signature(Contact("c0", "sales", (), 0, 0, 0)).waiting) < 200

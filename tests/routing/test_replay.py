@@ -16,6 +16,12 @@ from tests.routing.pair import Pair
 from tests.routing.replay import differences
 
 ROOT = Path(__file__).resolve().parents[2]
+FIRST_KINDS = {
+    *("PolicyReplaced", "QueueOpened", "QueueClosed", "AgentLoggedIn", "AgentLoggedOut", "AgentReady"),
+    *("AgentNotReady", "ContactArrived", "ContactAbandoned", "ContactEnded", "ContactRequeued"),
+    *("ContactAdopted", "OfferAnswered", "OfferDeclined", "OfferFailed", "WrapUpEnded"),
+}
+"""the facts that there were when the journal was stored"""
 JOURNAL = ROOT / "tests" / "golden" / "routing-v1.jsonl"
 
 
@@ -45,7 +51,7 @@ def test_the_journal_holds_every_kind_of_fact_and_thousands_of_activations() -> 
     rows = [json.loads(line) for line in JOURNAL.read_text(encoding="utf-8").splitlines()]
     assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
     assert len(rows) > 2_000
-    assert {fact["k"] for row in rows for fact in row["facts"]} == set(f.KINDS)
+    assert {fact["k"] for row in rows for fact in row["facts"]} == FIRST_KINDS
 
 
 def test_the_journal_agrees_with_the_naive_centre() -> None:
