@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from callcenter.journal.store import Row, rows_after
-from callcenter.live.facts import CODEC
-from routing import Activation, RoutingEngine
-from routing import facts as rf
+from callcenter.replaying import replay
+from routing import RoutingEngine
 from routing.policy import satisfies
 
 Plain = dict[str, Any]
@@ -37,27 +36,17 @@ class Step:
         return {"at_ms": self.at_ms, "what": self.what, **self.fields}
 
 
-def replay(
-    rows: Iterator[Row], engine: RoutingEngine | None = None
-) -> Iterator[tuple[Row, RoutingEngine, list[Plain]]]:
-    """Each activation of a journal again, through the engine as it is now: (row, engine after it, its commands)."""
-    engine = RoutingEngine()
-    for row in rows:
-        routing = [rf.from_plain(fact) for fact in row.facts if not CODEC.knows(fact["k"])]
-        completion = engine.activate(Activation(row.seq, row.now_ms, tuple(routing)))
-        yield row, engine, [command.to_plain() for command in completion.commands]
-
-
 def explain(journal: sqlite3.Connection, interaction: str) -> list[Step]:
     """The steps of one interaction, oldest first; [] for one that the journal does not know."""
     steps: list[Step] = []
     contacts: dict[str, str] = {}
     """contact -> queue, of this interaction"""
     offers: set[str] = set()
-    for row, engine, commands in replay(rows_after(journal, 0)):
+    for step in replay(rows_after(journal, 0)):
+        row, engine = step.row, step.engine
         mine = [fact for fact in row.facts if fact.get("interaction") == interaction]
         steps += _facts(row, mine, contacts)
-        told = _commands(row, commands, contacts, offers)
+        told = _commands(row, step.plain, contacts, offers)
         steps += told
         fresh = [fact["contact"] for fact in mine if fact["k"] == "InteractionQueued"]
         for contact in fresh:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from callcenter import explain as explanation
-from callcenter.explain import Step, explain, replay, tell
+from callcenter.explain import Step, explain, tell
 from callcenter.live.control import Target
+from callcenter.replaying import replay
 from routing import AgentPolicy, QueuePolicy
 from routing import facts as rf
 from tests.callcenter.centre import COMPLAINTS, SERVICE, Centre
@@ -129,9 +130,9 @@ def test_the_journal_replays_to_the_letter() -> None:
     centre.talk()
     centre.queue_up("13800138002")
     centre.wait(60)
-    for row, _engine, commands in replay(centre.journal.rows()):
-        assert [dict(one) for one in commands] == [
-            {name: _tuples(value) for name, value in command.items()} for command in row.commands
+    for step in replay(centre.journal.rows()):
+        assert step.plain == [
+            {name: _tuples(value) for name, value in command.items()} for command in step.row.commands
         ]
 
 
