@@ -14,6 +14,7 @@ COMMANDS = {
     "restart": ("callcenter.cli.restart", "new code part by part, without a dropped call"),
     "report": ("callcenter.cli.report", "history as JSON or a table"),
     "recordings": ("callcenter.cli.recordings", "verify the archive of recordings, or export one"),
+    "policy": ("callcenter.cli.policy", "look at a file of routing rules before it counts"),
     "simulate": ("callcenter.cli.simulate", "what a day would be like, by the engine itself"),
     "explain": ("callcenter.cli.explain", "why an interaction went as it went"),
     "replay": ("callcenter.cli.replay", "the journal again: does the engine decide the same?"),

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from callcenter.directory.directory import Directory, prompt_file
 from callcenter.directory.editing import Editor
 from callcenter.directory.phones import PhoneAccounts
+from callcenter.directory.rules import RulesKeeper
 from callcenter.history import HistoryFollower
 from callcenter.journal import store
 from callcenter.journal.private import PrivateStore
@@ -212,6 +213,14 @@ class Core:
             lambda: {code.code for code in self.directory.wrap_up_codes},
             lambda: {reason.code for reason in self.directory.reasons},
         )
+        self.rules = RulesKeeper(
+            self.directory.rules,
+            self.scheduler,
+            self.executor,
+            self.alarms,
+            self.directory.base_policy,
+            self._policy_changed,
+        )
         self.metrics = Metrics(self)
         host.listeners.append(trail.tell)
         self.panel = Panel(self, flows)
@@ -238,9 +247,8 @@ class Core:
         if self._begun:
             return
         self._begun = True
-        policy = self.directory.policy()
-        if policy.digest() != self.host.engine.policy.digest():
-            self.host.submit(rf.PolicyReplaced(policy))
+        self._policy_changed()
+        self.rules.watch()
         self.hours.watch()
         self.agents.start_of_day()
 
@@ -329,6 +337,9 @@ class Core:
         """What the records say of people and queues counts from now on."""
         content = await self.loop.run_in_executor(self.executor, self.directory.read)
         self.directory.take(content)
+        self._policy_changed()
+
+    def _policy_changed(self) -> None:
         policy = self.directory.policy()
         if policy.digest() != self.host.engine.policy.digest():
             self.host.submit(rf.PolicyReplaced(policy))

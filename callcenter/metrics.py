@@ -174,9 +174,30 @@ class _Live:
             "callcenter_prompts_missing", "Prompts that were skipped", core.speech.missing
         )
         yield prompts
+        yield from self._routing()
         yield from self._recordings()
         yield from self._voice()
         yield from self._edge()
+
+    def _routing(self) -> Iterator[Metric]:
+        core = self._core
+        yield CounterMetricFamily(
+            "callcenter_policy_refused", "Files of routing rules that could not count", core.rules.refused
+        )
+        wait = GaugeMetricFamily(
+            "callcenter_estimated_wait_seconds", "Of a newcomer, where it can be told", labels=["queue"]
+        )
+        error = GaugeMetricFamily(
+            "callcenter_estimated_wait_error_seconds", "Mean error of what was told", labels=["queue"]
+        )
+        for queue in core.host.engine.policy.queues:
+            told = core.host.engine.estimate(queue, now_ms=core.host.clock.now_ms())
+            if told.confident:
+                wait.add_metric([queue], told.wait_ms / 1000)
+            if told.compared:
+                error.add_metric([queue], told.error_ms / 1000)
+        yield wait
+        yield error
 
     def _recordings(self) -> Iterator[Metric]:
         core = self._core

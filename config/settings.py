@@ -312,6 +312,8 @@ class Routing(Section):
     decline_pause_s: Seconds = 10
     device_pause_s: Seconds = 30
     priority_step_s: Annotated[int, Field(ge=0, le=3600)] = 30
+    policy_file: Path | None = None
+    """routing rules beside what the pages edit (docs/routing.md); read anew whenever it changes"""
     after_cut_off: Literal["first", "none"] = "first"
     """a caller whom a fault of ours cut off is put first when they ring again within `cut_off_memory_s`"""
     cut_off_memory_s: Annotated[int, Field(ge=0, le=86_400)] = 900
@@ -549,6 +551,9 @@ def _anchored(settings: Settings, base: Path) -> Settings:
     oidc = settings.oidc.model_copy(
         update={"client_secret_file": _anchored_path(settings.oidc.client_secret_file, base)}
     )
+    routing = settings.routing.model_copy(
+        update={"policy_file": _anchored_path(settings.routing.policy_file, base)}
+    )
     trunks = tuple(
         trunk.model_copy(update={"password_file": _anchored_path(trunk.password_file, base)})
         for trunk in settings.trunks
@@ -558,6 +563,7 @@ def _anchored(settings: Settings, base: Path) -> Settings:
             "voice": voice,
             "http": http,
             "webrtc": webrtc,
+            "routing": routing,
             "oidc": oidc,
             "trunks": trunks,
             "paths": Paths(var=var, prompts=prompts),

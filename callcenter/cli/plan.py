@@ -10,6 +10,8 @@ from typing import Any
 
 from callcenter.cli.common import parser, settings_or_exit
 from callcenter.directory.directory import prompt_file
+from callcenter.directory.rules import RulesFile
+from config.policy import PolicyError
 from config.settings import PORTS_PER_LEG, Settings, Trunk, split_address
 
 MIN_LEGS = 4
@@ -162,6 +164,10 @@ def complaints(settings: Settings) -> list[str]:
     for trunk in settings.trunks:
         if trunk.password_file is not None and not trunk.password_file.is_file():
             found.append(f"trunks.{trunk.name}.password_file = {str(trunk.password_file)!r}: expected a file")
+    try:
+        RulesFile(settings.routing.policy_file).read()
+    except PolicyError as error:
+        found += [f"routing.policy_file: {line}" for line in str(error).splitlines()]
     if settings.run_dir.exists() and settings.run_dir.stat().st_uid != os.getuid():
         found.append(f"paths.var: {settings.run_dir} belongs to somebody else")
     if settings.journal.url == settings.database.url:

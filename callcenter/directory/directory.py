@@ -10,8 +10,11 @@ from sqlalchemy import Engine
 from callcenter.directory.people import User, UserService
 from callcenter.directory.queues import QueueRecord, QueueService
 from callcenter.directory.reasons import ReasonPublic, ReasonService
+from callcenter.directory.rules import RulesFile
+from callcenter.kernel import logging
 from callcenter.live.offers import Seat
 from channels.voice.browser.link import host_of
+from config.policy import PolicyError
 from config.settings import BROWSER, Settings
 from crm_core.db import reads, session
 from crm_core.wrap_up import WrapUpCodePublic, WrapUpService
@@ -19,6 +22,7 @@ from ivr_flows.library import PROMPTS
 from ivr_flows.schema import End, Flow, Node, Queue, Say, Words
 from routing.policy import AgentPolicy, Policy, QueuePolicy, skills_of
 
+log = logging.get("directory")
 _DIRECT = "direct_"
 
 
@@ -34,6 +38,7 @@ class Content:
 class Directory:
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self._settings, self._engine = settings, engine
+        self.rules = RulesFile(settings.routing.policy_file)
         self.queues: list[QueueRecord] = []
         self.agents: dict[str, User] = {}
         """everybody who takes contacts, by login; the same dict after `reload`"""
@@ -52,6 +57,7 @@ class Directory:
             WrapUpService(records).seed()
             ReasonService(records).seed()
             records.commit()
+        self.rules.rules = self.rules.read()
         self._numbers = {number.number: number for number in settings.numbers}
         self.take(self.read())
 
@@ -128,6 +134,17 @@ class Directory:
         return flows
 
     def policy(self) -> Policy:
+        """What the records and the file of rules say together. A queue that the rules need may have gone since; then
+        the records count alone."""
+        base = self.base_policy()
+        try:
+            return self.rules.over(base)
+        except PolicyError as error:
+            log.error("rules_do_not_fit", reason=str(error))
+            return base
+
+    def base_policy(self) -> Policy:
+        """Of the records alone."""
         routing = self._settings.routing
         return Policy(
             queues={queue.name: _queue_policy(queue) for queue in self.queues},
