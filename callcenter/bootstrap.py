@@ -34,6 +34,7 @@ from callcenter.live import trail
 from callcenter.live.adoption import Adoption
 from callcenter.live.agents import AgentDesk
 from callcenter.live.alarms import Alarms
+from callcenter.live.callbacks import CallbackRules, Callbacks
 from callcenter.live.control import CallControl
 from callcenter.live.cut_off import CutOffs
 from callcenter.live.flow_runner import FlowRunner
@@ -49,6 +50,7 @@ from callcenter.live.recordings import RecordingSealer
 from callcenter.live.speech import Speech
 from callcenter.live.supervision import Supervision
 from callcenter.live.voice_desk import DeskRules, VoiceDesk
+from callcenter.live.waiting import WaitingRoom
 from callcenter.metrics import Metrics
 from callcenter.queries import cut_off_since
 from callcenter.recordings import RecordingArchive
@@ -179,6 +181,23 @@ class Core:
             self.ids,
             prompt_file(settings, "ringback"),
             settings.voice.max_call_s,
+        )
+        routing = settings.routing
+        self.callbacks = self.desk.callbacks = Callbacks(
+            host,
+            self.pool,
+            self.ids,
+            CallbackRules(routing.callback_attempts, routing.callback_retry_s * 1000),
+        )
+        self.offers.place, self.control.call_again = self.callbacks.place, self.callbacks.again
+        self.waiting = self.desk.waiting = WaitingRoom(
+            host,
+            self.scheduler,
+            self.pool,
+            self.speech,
+            self.callbacks,
+            self.desk.waits,
+            self.desk.left_queue,
         )
         self.key_entry = self.desk.key_entry = KeyEntry(
             host, self.scheduler, self.pool, self.lookups.id_number_ends, self.executor

@@ -167,7 +167,7 @@ class _Live:
         events = CounterMetricFamily(
             "callcenter_voice_events", "Refused, failed and unknown", labels=["what"]
         )
-        for what, number in sorted(core.desk.counts.items()):
+        for what, number in sorted((core.desk.counts + core.waiting.counts).items()):
             events.add_metric([what], number)
         yield events
         prompts = CounterMetricFamily(

@@ -60,6 +60,8 @@ REFUSED, MOVED = "refused", "moved"
 """a contact that its queue did not take; one that went on to another queue before anybody answered"""
 QUEUED, RINGING, TALKING, WRAPPING, IN_FLOW = "queued", "ringing", "talking", "wrapping", "flow"
 HELD, PARKED, OUTSIDE, CALLING = "held", "parked", "outside", "calling"
+_UNANSWERED = {"cut_off": "cut_off", "callback": MOVED, "callback_again": MOVED}
+"""what becomes of a contact that nobody answered, where it is not abandoned"""
 _WITH_AGENT = (TALKING, HELD, CALLING)
 _QUALITY = ("codec", "rx", "rx_lost", "tx", "tx_lost", "jitter_us", "rtt_us")
 
@@ -100,6 +102,8 @@ class Projection:
             "CustomerMatched": self._matched,
             "FlowMoved": self._moved,
             "InteractionQueued": self._queued,
+            "QueueChanged": self._queue_changed,
+            "CallbackPlanned": self._callback_planned,
             "AgentDialled": self._dialled,
             "OfferEnded": self._offer_ended,
             "InteractionAnswered": self._answered,
@@ -232,23 +236,41 @@ class Projection:
     def _queued(self, fact: Plain) -> None:
         record = self._record(fact)
         if record is not None:
-            record.row["queue"] = fact["queue"]
-            record.row["queued_at_ms"] = fact["occurred_at_ms"]
-            self._end_contact(record, MOVED, fact["occurred_at_ms"])
-            record.contacts.append(
-                {
-                    "id": fact["contact"],
-                    "interaction_id": record.row["id"],
-                    "org_id": record.row["org_id"],
-                    "queue": fact["queue"],
-                    "agent": "",
-                    "queued_at_ms": fact["occurred_at_ms"],
-                    "answered_at_ms": None,
-                    "ended_at_ms": None,
-                    "result": "",
-                }
+            self._queue(
+                record, fact["contact"], fact["queue"], fact["occurred_at_ms"], fact["occurred_at_ms"]
             )
-            self._open(record, QUEUED, fact["occurred_at_ms"])
+
+    def _queue_changed(self, fact: Plain) -> None:
+        """With its age: the row of the other queue begins when the contact first waited."""
+        record = self._record(fact)
+        if record is not None:
+            row, since_ms = f"{fact['contact']}.{fact['queue']}", record.row["queued_at_ms"]
+            self._queue(record, row, fact["queue"], since_ms, fact["occurred_at_ms"])
+
+    def _callback_planned(self, fact: Plain) -> None:
+        record = self._record(fact)
+        if record is not None:
+            row, since_ms = f"{fact['contact']}.{record.row['id']}", fact["queued_at_ms"]
+            self._queue(record, row, fact["queue"], since_ms, fact["occurred_at_ms"])
+
+    def _queue(self, record: Record, contact: str, queue: str, since_ms: int, at_ms: int) -> None:
+        """It waits in a queue: `since_ms` counts, `at_ms` is when that began."""
+        record.row["queue"], record.row["queued_at_ms"] = queue, since_ms
+        self._end_contact(record, MOVED, at_ms)
+        record.contacts.append(
+            {
+                "id": contact,
+                "interaction_id": record.row["id"],
+                "org_id": record.row["org_id"],
+                "queue": queue,
+                "agent": "",
+                "queued_at_ms": since_ms,
+                "answered_at_ms": None,
+                "ended_at_ms": None,
+                "result": "",
+            }
+        )
+        self._open(record, QUEUED, at_ms)
 
     def _refused(self, command: Plain, facts: list[Plain], now_ms: int) -> None:
         """It never entered the queue."""
@@ -289,7 +311,7 @@ class Projection:
         record.row["agent"] = fact["agent"]
         record.row["answered_at_ms"] = record.row["answered_at_ms"] or fact["occurred_at_ms"]
         contact = record.contacts[-1] if record.contacts else None
-        if contact is not None and contact["id"] == fact["contact"]:
+        if contact is not None and contact["id"].partition(".")[0] == fact["contact"]:
             contact["agent"] = fact["agent"]
             contact["answered_at_ms"] = contact["answered_at_ms"] or fact["occurred_at_ms"]
         if record.open is not None:
@@ -446,7 +468,7 @@ class Projection:
             return
         row, at_ms = record.row, fact["occurred_at_ms"]
         row_end = max(at_ms, row["arrived_at_ms"])
-        self._end_contact(record, "cut_off" if fact["outcome"] == "cut_off" else "abandoned", row_end)
+        self._end_contact(record, _UNANSWERED.get(fact["outcome"], "abandoned"), row_end)
         talked = record.open is not None and record.open["kind"] in _WITH_AGENT
         self._shut(record, at_ms, fact["outcome"])
         row["ended_at_ms"] = row_end

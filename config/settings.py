@@ -316,6 +316,9 @@ class Routing(Section):
     """routing rules beside what the pages edit (docs/routing.md); read anew whenever it changes"""
     after_cut_off: Literal["first", "none"] = "first"
     """a caller whom a fault of ours cut off is put first when they ring again within `cut_off_memory_s`"""
+    callback_attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    callback_retry_s: Annotated[int, Field(ge=10, le=86_400)] = 300
+    """customers who asked to be rung back are tried so often, so long after each other"""
     cut_off_memory_s: Annotated[int, Field(ge=0, le=86_400)] = 900
 
 

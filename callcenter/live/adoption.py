@@ -91,6 +91,7 @@ class Adoption:
         self._open = True
         for boot, welcome, first in greeted:
             self._take(boot, welcome, first)
+        self._offers.dial_again(set(), "")
         early, self._early = self._early, []
         for boot, fact in early:
             self._desk.worker_fact(boot, fact)
@@ -111,7 +112,8 @@ class Adoption:
 
     def _with_calls(self) -> set[str]:
         """Workers that the journal says carry calls."""
-        return {i.worker for i in self._host.book.interactions.values() if i.state != WRAPPING}
+        live = self._host.book.interactions.values()
+        return {one.worker for one in live if one.state != WRAPPING and one.worker}
 
     def worker_lost(self, boot: str) -> None:
         """Every leg of that process is gone: its calls are cut off, its agents are free."""
@@ -129,8 +131,20 @@ class Adoption:
                     self._desk.flows.stop(interaction.id)
                 if self._desk.control is not None:
                     facts.extend(self._desk.control.freed(interaction))
-                facts.extend(ending(interaction, "worker_lost", "worker", at_ms))
+                facts.extend(self._lost(interaction, at_ms))
         self._host.submit(*facts)
+
+    def _lost(self, interaction: Interaction, at_ms: int) -> list[Any]:
+        """Its worker is gone. The customer of a callback was not on the line yet, and keeps the place."""
+        if interaction.callback and interaction.state == RINGING:
+            return [
+                f.OfferEnded(interaction.id, interaction.offer, interaction.agent, "error", at_ms),
+                rf.OfferDeclined(interaction.offer, at_ms),
+            ]
+        again = []
+        if interaction.state == CALLING and self._desk.callbacks is not None:
+            again = self._desk.callbacks.again(interaction, at_ms)
+        return again or ending(interaction, "worker_lost", "worker", at_ms)
 
     def give_up_missing(self) -> None:
         """Some time after a start: boots that the journal knows and nobody answers for are lost."""
@@ -143,6 +157,9 @@ class Adoption:
         at_ms = self._host.clock.now_ms()
         if interaction.state == CALLING and self._desk.control is not None:
             self._desk.control.adopt_call(interaction, legs)
+            return
+        if interaction.callback and interaction.state == RINGING:
+            self._compare_callback(interaction, legs)
             return
         caller = legs.get(interaction.leg)
         if caller is None:
@@ -170,6 +187,15 @@ class Adoption:
             self._desk.flows.resume(interaction, caller["play"] or "", bool(caller.get("recording")))
         elif interaction.state in (WAITING, RINGING) and not caller["music"] and caller["peer"] is None:
             self._desk.comfort(interaction, interaction.queue)
+
+    def _compare_callback(self, interaction: Interaction, legs: dict[str, Any]) -> None:
+        """The reserved agent still rings, has answered meanwhile, or is gone; the customer was not rung yet."""
+        row = legs.get(interaction.agent_leg)
+        if row is None:
+            if interaction.agent_leg and self._of_an_earlier_core(interaction.agent_leg):
+                self._offers.gone(interaction, self._host.clock.now_ms())
+        elif row["state"] == "answered":
+            self._desk.agent_there(interaction, interaction.agent_leg)
 
     def _of_an_earlier_core(self, leg: str) -> bool:
         """A leg that this core dialled a moment ago is not in an inventory taken before."""

@@ -82,6 +82,8 @@ class Interaction:
     """how the last such entry ended"""
     message: str = ""
     """the queue for which the caller left one"""
+    callback: int = 0
+    """which attempt to ring the customer back it is; 0: it is none"""
 
     @property
     def recording(self) -> list[str]:
@@ -122,6 +124,9 @@ class Book:
             f.KeyEntryEnded: lambda fact: self._set(fact, key_entry="", key_result=fact.result),
             f.FlowMoved: self._moved,
             f.InteractionQueued: self._queued,
+            f.QueueChanged: lambda fact: self._set(fact, queue=fact.queue),
+            f.CallbackPlanned: self._callback_planned,
+            f.CallbackPlaced: self._callback_placed,
             f.AgentDialled: self._dialled,
             f.OfferEnded: self._offer_ended,
             f.InteractionAnswered: self._answered,
@@ -292,11 +297,14 @@ class Book:
             fact.occurred_at_ms,
             direction=fact.direction,
         )
-        self.by_leg[fact.leg] = fact.interaction
+        if fact.leg:
+            self.by_leg[fact.leg] = fact.interaction
 
     def _placed(self, fact: f.CallPlaced) -> None:
         interaction = self.interactions.get(fact.interaction)
         if interaction is not None:
+            self.by_offer.pop(interaction.offer, None)
+            interaction.offer = ""
             interaction.state, interaction.contact, interaction.queue = CALLING, fact.contact, fact.queue
             interaction.agent_leg, interaction.callee = fact.leg, fact.callee
             self._seat(interaction, fact.agent)
@@ -324,6 +332,19 @@ class Book:
             interaction.queued_at_ms, interaction.taken_at_ms = fact.occurred_at_ms, 0
             self.by_contact[fact.contact] = interaction.id
 
+    def _callback_planned(self, fact: f.CallbackPlanned) -> None:
+        interaction = self.interactions.get(fact.interaction)
+        if interaction is not None:
+            interaction.state, interaction.contact, interaction.queue = WAITING, fact.contact, fact.queue
+            interaction.queued_at_ms, interaction.callback = fact.queued_at_ms, fact.attempt
+            self.by_contact[fact.contact] = interaction.id
+
+    def _callback_placed(self, fact: f.CallbackPlaced) -> None:
+        interaction = self.interactions.get(fact.interaction)
+        if interaction is not None:
+            interaction.worker, interaction.leg = fact.worker, fact.leg
+            self.by_leg[fact.leg] = interaction.id
+
     def _dialled(self, fact: f.AgentDialled) -> None:
         interaction = self.interactions.get(fact.interaction)
         if interaction is not None:
@@ -340,6 +361,9 @@ class Book:
         if interaction is not None and interaction.offer == fact.offer:
             self._forget_offer(interaction)
             interaction.state = WAITING
+            if interaction.callback:
+                self.by_leg.pop(interaction.leg, None)
+                interaction.worker = interaction.leg = ""
 
     def _answered(self, fact: f.InteractionAnswered) -> None:
         interaction = self.interactions.get(fact.interaction)

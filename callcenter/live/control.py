@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +83,8 @@ class CallControl:
         """of those: there was no room to record it"""
         self._asked: dict[str, dict[str, str]] = {}
         """modes that were commanded and of which the worker has not spoken yet: the next command builds on them"""
+        self.call_again: Callable[[Interaction, int], list[AnyFact]] = lambda _live, _at_ms: []
+        """the facts by which a callback that came to nothing is tried again; [] for every other call"""
 
     # --- what an agent does with the call --------------------------------------------------------
 
@@ -555,6 +557,10 @@ class CallControl:
         for leg in (live.leg, live.agent_leg):
             if leg in legs:
                 self._voice.command(live.worker, "hangup", leg, why="agent")
+        again = self.call_again(live, at_ms)
+        if again:
+            self._host.submit(*again, *self.freed(live))
+            return
         ended = f.InteractionEnded(live.id, "not_reached", "agent", "agent", at_ms, live.queue, 0)
         self._host.submit(ended, rf.ContactEnded(live.contact, at_ms), *self.freed(live))
 
@@ -612,6 +618,10 @@ class CallControl:
             deadline_ms = since_ms + known.target_ms - known.priority * policy.priority_step_ms
             arrived = rf.ContactAdopted(contact, queue, at_ms, deadline_ms)
         return [f.InteractionQueued(live.id, contact, queue, at_ms), arrived]
+
+    def wait_again(self, live: Interaction) -> None:
+        """In the queue it was in, as long as since the first time."""
+        self._host.submit(*self._arrives(live, live.queue))
 
     def _requeue(self, live: Interaction, why: str, queue: str, agent: str = "") -> None:
         released = self._release(live, why)

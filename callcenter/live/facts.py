@@ -86,6 +86,38 @@ class InteractionQueued:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueChanged:
+    """It waits in another queue, with the age it has: the engine's rules sent it there."""
+
+    interaction: str
+    contact: str
+    queue: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackPlanned:
+    """The customer keeps the place of `contact` and is rung once an agent has taken it. `attempt` counts from 1."""
+
+    interaction: str
+    contact: str
+    queue: str
+    queued_at_ms: int
+    attempt: int
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackPlaced:
+    """An agent is rung for it at this worker, where the customer's leg will be."""
+
+    interaction: str
+    worker: str
+    leg: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class AgentDialled:
     interaction: str
     contact: str
@@ -421,6 +453,9 @@ class WorkerLost:
 
 
 LIVE_KINDS = (
+    QueueChanged,
+    CallbackPlanned,
+    CallbackPlaced,
     InteractionStarted,
     CustomerMatched,
     CallerVerified,

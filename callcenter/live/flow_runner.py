@@ -187,6 +187,9 @@ class FlowRunner:
         if run is not None and run.taking:
             self._step(run, iv.Failed("not_recorded"))
 
+    def knows(self, flow: str) -> bool:
+        return flow in self._flows
+
     def runs(self, interaction: str) -> bool:
         """Is there a flow that could go on?"""
         return interaction in self._runs

@@ -77,6 +77,8 @@ class Offers:
         """False while the disk is too full"""
         self._unplanned: set[str] = set()
         """legs that ring while there is no room to record their conversation"""
+        self.place: Callable[[Interaction], str] = lambda interaction: interaction.worker
+        """choose a worker for a callback, which has none yet; "" where none has room"""
         self.introduce: Introduce = lambda _interaction, _auto, ready: ready([])
         host.listeners.append(self._heard)
 
@@ -165,7 +167,7 @@ class Offers:
         for offer in self._host.engine.offer_views():
             if offer.id not in offers and self._host.book.of_offer(offer.id) is None:
                 interaction = self._host.book.of_contact(offer.contact)
-                if interaction is not None and interaction.worker == boot:
+                if interaction is not None and interaction.worker == boot and not interaction.offer:
                     self._present(interaction, offer.id, offer.agent)
 
     def gone(self, interaction: Interaction, at_ms: int) -> None:
@@ -208,19 +210,25 @@ class Offers:
     ) -> None:
         seat = self._seats.seat(agent)
         at_ms = self._host.clock.now_ms()
+        worker = self.place(interaction) if interaction.callback else interaction.worker
+        if not worker:
+            self._host.submit(
+                f.OfferEnded(interaction.id, offer, agent, "capacity", at_ms), rf.OfferDeclined(offer, at_ms)
+            )
+            return
         leg = self._ids.next("l")
         self._host.submit(f.AgentDialled(interaction.id, interaction.contact, offer, agent, leg, at_ms))
         outside = seat is not None and seat.device.startswith("tel:")
         caller_id = self._seats.caller_id(interaction.queue)
-        plan = self.recording(interaction)
-        if plan is None:
+        plan = None if interaction.callback else self.recording(interaction)
+        if plan is None and not interaction.callback:
             self._unplanned = {*list(self._unplanned)[-1_000:], leg}
         view = self._host.engine.offer_view(offer)
         left_ms = view.expires_at_ms - at_ms if view else 20_000
         # who lifts at the last moment hears the whisper out before the offer is over
         ring_s = max(1, -(-left_ms // 1000)) + 2 if not first else max(3, left_ms // 1000 - _WHISPER_S)
         self._voice.command(
-            interaction.worker,
+            worker,
             "dial",
             leg,
             uri=self._uri(seat.device if seat is not None else ""),
@@ -235,13 +243,14 @@ class Offers:
                 "agent": agent,
                 "offer": offer,
             },
-            on_answer={
-                "bridge": interaction.leg,
-                "record": plan,
-                **({"first": first} if first else {}),
-            },
+            on_answer=None if interaction.callback else self._bridge(interaction, plan, first),
             then={"on_peer_gone": "hangup", "on_peer_lost": "hangup"},
         )
+
+    @staticmethod
+    def _bridge(interaction: Interaction, plan: dict[str, Any] | None, first: list[str]) -> dict[str, Any]:
+        """What the worker does when the agent answers. A customer who is rung back joins later."""
+        return {"bridge": interaction.leg, "record": plan, **({"first": first} if first else {})}
 
     def _uri(self, device: str) -> str:
         """Where to ring; an outside number goes to our own domain, whose edge knows the trunks."""

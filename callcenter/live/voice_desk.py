@@ -12,11 +12,13 @@ from callcenter.kernel import logging
 from callcenter.kernel.ids import IdFactory
 from callcenter.live import facts as f
 from callcenter.live.book import CALLING, IN_FLOW, RINGING, TALKING, VOICEMAIL, WAITING, Interaction
+from callcenter.live.callbacks import Callbacks
 from callcenter.live.control import CallControl
 from callcenter.live.flow_runner import FlowRunner
 from callcenter.live.host import AnyFact, Host
 from callcenter.live.key_entry import KeyEntry
 from callcenter.live.offers import Offers
+from callcenter.live.waiting import WaitingRoom
 from channels.base import VoiceCommands
 from channels.voice.translate import IncomingCall, offer_cause, parse_invite, reason_code
 from ivr_flows.interpreter import Words
@@ -86,6 +88,8 @@ class VoiceDesk:
         self.visitor_of: Callable[[str], str] = lambda _visit: ""
         """the number of somebody who rings from the web with a signed identity; "" where it is not known"""
         self.key_entry: KeyEntry | None = None
+        self.waiting: WaitingRoom | None = None
+        self.callbacks: Callbacks | None = None
         self.counts: Counter[str] = Counter()
         self._seen: dict[str, int] = {}
         self._unsaved_acks: dict[str, int] = {}
@@ -194,12 +198,16 @@ class VoiceDesk:
             return
         if interaction.key_entry and self.key_entry is not None:
             self.key_entry.key(interaction, fact["digit"])
+        elif self.waiting is not None and self.waiting.key(interaction, fact["digit"]):
+            return
         elif self.flows is not None:
             self.flows.key(interaction.id, fact["digit"])
 
     def _played(self, _boot: str, fact: dict[str, Any]) -> None:
         interaction = self._host.book.of_leg(fact["leg"])
-        if interaction is not None and self.flows is not None:
+        if interaction is None or (self.waiting and self.waiting.played(interaction, fact["play"])):
+            return
+        if self.flows is not None:
             self.flows.played(interaction.id, fact["play"])
 
     def _bridged(self, boot: str, fact: dict[str, Any]) -> None:
@@ -218,8 +226,18 @@ class VoiceDesk:
 
     def _answered(self, _boot: str, fact: dict[str, Any]) -> None:
         interaction = self._host.book.of_leg(fact["leg"])
-        if interaction is not None and self.control is not None:
-            self.control.agent_answered(interaction, fact["leg"])
+        if interaction is not None:
+            self.agent_there(interaction, fact["leg"])
+
+    def agent_there(self, interaction: Interaction, leg: str) -> None:
+        """Of a call of ours: ring the customer now."""
+        if self.control is None:
+            return
+        reserved = interaction.callback and interaction.state == RINGING and self.callbacks is not None
+        if reserved and self.callbacks is not None and not self.callbacks.agent_answered(interaction, leg):
+            self._voice.command(interaction.worker, "hangup", leg, why="withdrawn")
+            return
+        self.control.agent_answered(interaction, leg)
 
     def _ended(self, _boot: str, fact: dict[str, Any]) -> None:
         leg, at_ms = fact["leg"], self._when(fact)
@@ -268,6 +286,11 @@ class VoiceDesk:
         if interaction.state == CALLING:
             cause = fact["why"] or offer_cause(fact["code"], "")
         by = "caller" if fact["by"] == "remote" else "system"
+        if interaction.state == CALLING and self.callbacks is not None:
+            again = self.callbacks.again(interaction, at_ms)
+            if again:
+                self._host.submit(*closed, *again)
+                return
         self._host.submit(*closed, *ending(interaction, cause, by, at_ms))
 
     def _recording(self, _boot: str, fact: dict[str, Any]) -> None:
@@ -360,7 +383,7 @@ class VoiceDesk:
             if isinstance(fact, rf.ContactArrived) or (
                 isinstance(fact, rf.ContactAdopted) and not fact.agent
             ):
-                self._waits(fact.contact)
+                self.waits(fact.contact)
         for command in commands:
             if isinstance(command, Overflow):
                 interaction = self._host.book.of_contact(command.contact)
@@ -380,7 +403,18 @@ class VoiceDesk:
         elif self.flows is None or not self.flows.refused(interaction.id, command.reason):
             self.finish(interaction, "closed" if command.reason == "closed" else "overflowed")
 
-    def _waits(self, contact: str) -> None:
+    def left_queue(self, interaction: Interaction, to: str, target: str) -> None:
+        """It waited too long, and its queue's rules send it on. Where no flow can, it waits again, as long as since
+        the first time: nobody is hung up on for having waited."""
+        if self.flows is None:
+            return
+        if to == "flow" and self.flows.knows(target):
+            self.flows.stop(interaction.id)
+            self.flows.start(interaction, target, interaction.language, {"number": interaction.number})
+        elif not self.flows.refused(interaction.id, f"waited_{to}") and self.control is not None:
+            self.control.wait_again(interaction)
+
+    def waits(self, contact: str) -> None:
         """Music; and the leg itself carries its place, so it survives even a journal whose tail is lost."""
         interaction = self._host.book.of_contact(contact)
         view = self._host.engine.contact_view(contact)

@@ -21,6 +21,7 @@ from callcenter.kernel.schedule import VirtualScheduler
 from callcenter.live.adoption import Adoption
 from callcenter.live.agents import AgentDesk
 from callcenter.live.book import Interaction
+from callcenter.live.callbacks import CallbackRules, Callbacks
 from callcenter.live.control import CallControl
 from callcenter.live.cut_off import CutOffs
 from callcenter.live.flow_runner import FlowRunner
@@ -30,6 +31,7 @@ from callcenter.live.messages import Messages
 from callcenter.live.offers import CallRules, Offers, Seat
 from callcenter.live.supervision import Supervision
 from callcenter.live.voice_desk import DeskRules, VoiceDesk
+from callcenter.live.waiting import WaitingRoom
 from ivr_flows.interpreter import Words
 from ivr_flows.library import shipped
 from ivr_flows.schema import Flow
@@ -304,6 +306,19 @@ class Centre:
         self.desk.flows = self.flows
         self.control = self.desk.control = CallControl(
             self.host, self.scheduler, self.worker, self.offers, self.ids, "ringback.wav", 14_400
+        )
+        self.callbacks = self.desk.callbacks = Callbacks(
+            self.host, self.worker, self.ids, CallbackRules(attempts=2, retry_ms=60_000)
+        )
+        self.offers.place, self.control.call_again = self.callbacks.place, self.callbacks.again
+        self.waiting = self.desk.waiting = WaitingRoom(
+            self.host,
+            self.scheduler,
+            self.worker,
+            Speaker(),
+            self.callbacks,
+            self.desk.waits,
+            self.desk.left_queue,
         )
         self.id_endings: dict[int, str] = {}
         self.key_entry = self.desk.key_entry = KeyEntry(

@@ -61,6 +61,7 @@ class Gauge:
             recordings=SimpleNamespace(waiting=2, failed=1),
             keeper=SimpleNamespace(deleted=3),
             rules=SimpleNamespace(refused=1),
+            waiting=self.centre.waiting,
         )
         self.core.metrics = self.metrics = Metrics(self.core)
 

@@ -117,6 +117,8 @@ class Office:
             archive=RecordingArchive(records, self.journal, MASTER),
             recordings=SimpleNamespace(waiting=0, failed=0),
             keeper=SimpleNamespace(deleted=0),
+            rules=SimpleNamespace(refused=0),
+            waiting=self.centre.waiting,
             browser_phones=BrowserPhones(Path("/nonexistent"), 0),
             troubles=lambda: list(self.troubles),
             until_in_history=self.until_in_history,
