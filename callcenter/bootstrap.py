@@ -19,6 +19,7 @@ from callcenter.directory.directory import Directory, prompt_file
 from callcenter.directory.editing import Editor
 from callcenter.directory.phones import PhoneAccounts
 from callcenter.directory.rules import RulesKeeper
+from callcenter.explain import Step, explain_apart
 from callcenter.history import HistoryFollower
 from callcenter.journal import store
 from callcenter.journal.private import PrivateStore
@@ -362,6 +363,10 @@ class Core:
         policy = self.directory.policy()
         if policy.digest() != self.host.engine.policy.digest():
             self.host.submit(rf.PolicyReplaced(policy))
+
+    async def explain(self, interaction: str) -> list[Step]:
+        """Of what the journal has; in a process of its own."""
+        return await explain_apart(self.settings.journal.path, interaction)
 
     async def on_record(self, *facts: Any, timeout_s: float = 5.0) -> None:
         """Submit these facts and return when the journal has them. Raises NotAllowed: database."""

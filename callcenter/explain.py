@@ -3,10 +3,12 @@ engine itself, replayed to that moment. Structured first (`explain`), words afte
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ ARRIVED, QUEUED, WAITED, OFFERED, OFFER_ENDED, ANSWERED, OVERFLOWED, MOVED_ON, E
     *("arrived", "queued", "waited", "offered", "offer_ended", "answered"),
     *("overflowed", "moved_on", "ended"),
 )
+RELAXED, MOVED, SENT_ON, ANNOUNCED, CALLBACK = "relaxed", "moved", "sent_on", "announced", "callback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,8 @@ class Step:
 
 
 def explain(journal: sqlite3.Connection, interaction: str) -> list[Step]:
-    """The steps of one interaction, oldest first; [] for one that the journal does not know."""
+    """The steps of one interaction, oldest first; [] for one that the journal does not know. Replays the journal from
+    its beginning: of a busy day that takes seconds, so the core asks a process of its own (`explain_apart`)."""
     steps: list[Step] = []
     contacts: dict[str, str] = {}
     """contact -> queue, of this interaction"""
@@ -65,6 +69,9 @@ def _facts(row: Row, facts: list[Plain], contacts: dict[str, str]) -> Iterator[S
             yield Step(at_ms, QUEUED, {"queue": fact["queue"], "contact": fact["contact"]})
         elif kind == "OfferEnded":
             yield Step(at_ms, OFFER_ENDED, {"agent": fact["agent"], "cause": fact["cause"]})
+        elif kind == "CallbackPlanned":
+            contacts[fact["contact"]] = fact["queue"]
+            yield Step(at_ms, CALLBACK, {"queue": fact["queue"], "attempt": fact["attempt"]})
         elif kind == "InteractionAnswered":
             yield Step(at_ms, ANSWERED, {"agent": fact["agent"]})
         elif kind == "AgentReleased":
@@ -74,7 +81,7 @@ def _facts(row: Row, facts: list[Plain], contacts: dict[str, str]) -> Iterator[S
             yield Step(at_ms, ENDED, outcome)
 
 
-def _commands(row: Row, commands: list[Plain], contacts: Mapping[str, str], offers: set[str]) -> list[Step]:
+def _commands(row: Row, commands: list[Plain], contacts: dict[str, str], offers: set[str]) -> list[Step]:
     steps = []
     for command in commands:
         if command.get("contact") not in contacts:
@@ -88,10 +95,28 @@ def _commands(row: Row, commands: list[Plain], contacts: Mapping[str, str], offe
                 "rest": [list(one) for one in command["rest"]],
             }
             steps.append(Step(row.now_ms, OFFERED, decided))
-        elif command["k"] == "Overflow":
-            fields = {"queue": command["queue"], "reason": command["reason"]}
-            steps.append(Step(row.now_ms, OVERFLOWED, fields))
+        else:
+            steps += _life(row, command, contacts)
     return steps
+
+
+def _life(row: Row, command: Plain, contacts: MutableMapping[str, str]) -> list[Step]:
+    """What a queue's rules did to one who waits."""
+    kind = command["k"]
+    if kind == "Overflow":
+        return [Step(row.now_ms, OVERFLOWED, {"queue": command["queue"], "reason": command["reason"]})]
+    if kind == "RelaxContact":
+        needs = [list(need) for need in command["needs"]]
+        return [Step(row.now_ms, RELAXED, {"ring": command["ring"], "needs": needs})]
+    if kind == "MoveContact":
+        contacts[command["contact"]] = command["to"]
+        return [Step(row.now_ms, MOVED, {"queue": command["to"], "reason": command["reason"]})]
+    if kind == "OverflowTo":
+        return [Step(row.now_ms, SENT_ON, {"to": command["to"], "target": command["target"]})]
+    if kind == "Announce":
+        fields = {"position": command["position"], "estimate_ms": command["estimate_ms"]}
+        return [Step(row.now_ms, ANNOUNCED, fields)]
+    return []
 
 
 def _why_nobody(engine: RoutingEngine, queue: str) -> Plain:
@@ -120,6 +145,7 @@ def _why_nobody(engine: RoutingEngine, queue: str) -> Plain:
 # --- in words ------------------------------------------------------------------------------------------
 
 Names = Callable[[str], str]
+_AGENT_CHOSE = ("earliest_deadline", "strict_class")
 
 
 def tell(
@@ -147,7 +173,7 @@ class _Words:
         for name, names in (("agent", agents), ("queue", queues)):
             if name in fields:
                 fields[name] = names(fields[name])
-        for name in ("cause", "reason", "outcome", "by", "why", "direction"):
+        for name in ("cause", "reason", "outcome", "by", "why", "direction", "to"):
             if name in fields:
                 fields[name] = self.reasons.get(fields[name], fields[name])
         fields["waited"] = f"{max(0, step.at_ms - queued_at_ms) / 1000:.1f}" if queued_at_ms else "0.0"
@@ -155,13 +181,16 @@ class _Words:
             return self._waited(fields)
         if step.what == OFFERED:
             return self._offered(step, fields, agents)
+        if step.what == RELAXED:
+            fields["needs"] = self._needs(fields["needs"])
+        if step.what == ANNOUNCED:
+            told = fields["estimate_ms"] >= 0
+            fields["minutes"] = max(1, -(-fields["estimate_ms"] // 60_000))
+            return self.sentences["announced_wait" if told else "announced"].format(**fields)
         return self.sentences[step.what].format(**fields)
 
     def _waited(self, fields: Plain) -> str:
-        needs = (
-            self.between.join(f"{name} ≥ {level}" for name, level in fields["needs"])
-            or self.sentences["nothing"]
-        )
+        needs = self._needs(fields["needs"])
         parts = [self.sentences["waited"].format(**fields)]
         if not fields["able"]:
             parts.append(self.sentences["nobody_able"].format(needs=needs, count=fields["without_skill"]))
@@ -177,6 +206,9 @@ class _Words:
         parts.append(self._otherwise(fields))
         return " ".join(part for part in parts if part)
 
+    def _needs(self, needs: list[list[Any]]) -> str:
+        return self.between.join(f"{name} ≥ {level}" for name, level in needs) or self.sentences["nothing"]
+
     def _otherwise(self, fields: Plain) -> str:
         """What would have changed it."""
         if not fields["able"]:
@@ -187,12 +219,41 @@ class _Words:
     def _offered(self, step: Step, fields: Plain, agents: Names) -> str:
         said = self.sentences[f"rule_{fields['rule']}"].format(**fields)
         others = len(fields["considered"]) - 1
-        if fields["rule"] == "longest_idle" and others > 0:
+        if fields["rule"] not in (*_AGENT_CHOSE, "preferred", "chosen") and others > 0:
             names = self.between.join(agents(agent) for agent, _since in fields["considered"][1:4])
             said += " " + self.sentences["others"].format(count=others, names=names)
-        if fields["rule"] == "earliest_deadline" and others > 0:
+        if fields["rule"] in _AGENT_CHOSE and others > 0:
             said += " " + self.sentences["others_waiting"].format(count=others)
         rest = self.between.join(
             f"{count} {self.states.get(reason, reason)}" for reason, count in fields["rest"]
         )
         return f"{said} {self.sentences['rest'].format(rest=rest)}" if rest else said
+
+
+# --- as a process of its own -------------------------------------------------------------------------------
+
+_PATIENCE_S = 120.0
+
+
+async def explain_apart(journal: Path, interaction: str) -> list[Step]:
+    """As `explain`, in a process of its own. Raises OSError where that fails, TimeoutError after two minutes."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "callcenter.explain", str(journal), interaction),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, _nothing = await asyncio.wait_for(process.communicate(), _PATIENCE_S)
+    finally:
+        if process.returncode is None:
+            process.kill()
+    if process.returncode:
+        raise OSError(f"explain ended with {process.returncode}")
+    return [Step(row.pop("at_ms"), row.pop("what"), row) for row in json.loads(out)]
+
+
+if __name__ == "__main__":
+    from callcenter.journal.store import connect
+
+    found = explain(connect(Path(sys.argv[1])), sys.argv[2])
+    json.dump([step.to_plain() for step in found], sys.stdout)

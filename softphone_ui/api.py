@@ -21,6 +21,8 @@ STATUS = {
     "csrf": 403,
     "role": 403,
     "password_change_needed": 403,
+    "no_interaction": 404,
+    "not_explained": 503,
     "unknown_kind": 404,
     "unknown_record": 404,
     "unknown_change": 404,

@@ -19,6 +19,7 @@ from softphone_ui import (
     audit_api,
     board_api,
     calls_api,
+    explain_api,
     feed,
     messages_api,
     pages,
@@ -94,6 +95,7 @@ def build_app(panel: Panel) -> FastAPI:
         audit_api,
         messages_api,
         people_api,
+        explain_api,
     ):
         app.include_router(part.router)
     app.include_router(feed.router)

@@ -12,7 +12,7 @@ from softphone_ui.auth import Identity
 
 router = APIRouter(prefix="/api", tags=["audit"])
 ACTIONS = (
-    *("listen", "whisper", "barge", "take_over", "assign"),
+    *("listen", "whisper", "barge", "take_over", "assign", "cancel_callback"),
     *("state_ready", "state_not_ready", "state_logged_out"),
     *("play_recording", "download_recording", "hold_recordings", "free_recordings"),
     *(f"{action}_{kind}" for action in ("edit", "undo") for kind in ("user", "queue", "reason", "code")),

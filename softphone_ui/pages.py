@@ -159,6 +159,13 @@ async def audit_page(request: Request, lang: str = "") -> Response:
     return _desk(request, "audit", "audit.read", who, lang, {"people": panel.people(), "actions": ACTIONS})
 
 
+@router.get("/why")
+async def why_page(request: Request, lang: str = "", interaction: str = "") -> Response:
+    """Why a contact went as it went."""
+    who = await who_asks(request)
+    return _desk(request, "why", "calls.explain", who, lang, {"interaction": interaction[:32]})
+
+
 @router.get("/call")
 async def call_page(request: Request, lang: str = "") -> Response:
     """Where a visitor rings the hotline with nothing but a browser."""
@@ -177,6 +184,7 @@ _PLACES = (
     ("overview", "/", "overview.read"),
     ("wallboard", "/wallboard", "wallboard.read"),
     ("recordings", "/recordings", "recordings.read"),
+    ("why", "/why", "calls.explain"),
     ("people", "/people", "people.read"),
     ("audit", "/audit", "audit.read"),
 )

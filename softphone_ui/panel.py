@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from callcenter.explain import tell
 from callcenter.kernel import logging
 from callcenter.kernel.e164 import national, to_e164
 from callcenter.kernel.errors import NotAllowed
@@ -83,7 +86,7 @@ class Panel:
         )
         core.desk.visitor_of = self.web_calls.arrived
         self.control, self.supervision = core.control, core.supervision
-        self.key_entry = core.key_entry
+        self.key_entry, self.callbacks = core.key_entry, core.callbacks
         core.key_entry.changed = self._keyed_on
         self._titles = _titles(flows)
         self.sessions = Sessions(core.records, core.clock, core.settings.http.session_hours)
@@ -109,6 +112,23 @@ class Panel:
 
     async def until_in_history(self) -> None:
         await self._core.until_in_history()
+
+    async def explanation(self, interaction: str, language: str) -> list[dict[str, str]]:
+        """Its steps in words, oldest first. Raises NotAllowed: no_interaction, not_explained."""
+        await self._core.until_in_history()
+        try:
+            steps = await self._core.explain(interaction)
+        except (OSError, TimeoutError) as error:
+            raise NotAllowed("not_explained") from error
+        if not steps:
+            raise NotAllowed("no_interaction")
+        titles, zone = self._core.directory.queue_titles(), ZoneInfo(self._core.settings.hours.timezone)
+
+        def clock(at_ms: int) -> str:
+            return datetime.fromtimestamp(at_ms / 1000, zone).strftime("%H:%M:%S")
+
+        lines = tell(steps, language, self._name, lambda queue: titles.get(queue, queue), clock)
+        return [dict(zip(("at", "text"), line.split("  ", 1), strict=True)) for line in lines]
 
     def troubles(self) -> list[str]:
         found: list[str] = self._core.troubles()
@@ -322,6 +342,7 @@ class Panel:
                 "party": self._party(live),
                 "since_ms": live.taken_at_ms or live.queued_at_ms or live.arrived_at_ms,
                 "held": live.modes.get(live.leg) == HOLD,
+                "callback": live.callback,
                 "watched": [
                     {
                         "who": guest.who,

@@ -17,6 +17,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "directory.read": frozenset({AGENT, SUPERVISOR, ADMINISTRATOR}),
     "calls.watch": frozenset({SUPERVISOR}),
     "calls.assign": frozenset({SUPERVISOR}),
+    "calls.explain": frozenset({SUPERVISOR, ADMINISTRATOR, AUDITOR}),
     "agents.state": frozenset({SUPERVISOR}),
     "overview.read": frozenset({SUPERVISOR, ADMINISTRATOR, AUDITOR}),
     "wallboard.read": frozenset({SUPERVISOR, ADMINISTRATOR, AUDITOR}),

@@ -106,6 +106,14 @@ async def assign(
     panel.supervision.assign(who.login, interaction, body.agent)
 
 
+@router.delete("/interactions/{interaction}/callback", status_code=204)
+async def cancel_callback(
+    interaction: str, who: Annotated[Identity, Depends(to_do("calls.assign"))], panel: ThePanel
+) -> None:
+    """Nobody is rung back after all. 409 `no_callback`."""
+    panel.callbacks.cancel(who.login, interaction)
+
+
 @router.post("/agents/{login}/state", status_code=204)
 async def set_state(
     login: str, body: State, who: Annotated[Identity, Depends(to_do("agents.state"))], panel: ThePanel

@@ -371,6 +371,9 @@ class CallControl:
 
     def offer_to(self, live: Interaction, agent: str) -> None:
         """A customer who waits or is parked rings at this agent next."""
+        if live.callback:
+            self._host.submit(rf.ContactAssigned(live.contact, agent))
+            return
         before: list[AnyFact] = []
         if live.state == WAITING:
             before.append(rf.ContactAbandoned(live.contact, self._now()))
@@ -378,6 +381,9 @@ class CallControl:
 
     def move(self, live: Interaction, queue: str) -> None:
         """A waiting customer waits in another queue, as long as since the first time."""
+        if live.callback:
+            self._host.submit(rf.ContactMoved(live.contact, queue, self._now()))
+            return
         left = rf.ContactAbandoned(live.contact, self._now())
         self._host.submit(left, *self._arrives(live, queue))
 

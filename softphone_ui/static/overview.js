@@ -100,6 +100,11 @@ function actions(row, idle, act) {
       onchange: (event) => event.target.value && act(byId(id), "POST", `/supervise/interactions/${row.id}/assign`, { agent: event.target.value }) },
       make("option", { value: "" }, say("assign")), ...idle.map((agent) => make("option", { value: agent.login }, agent.name))));
   }
+  if (row.callback && row.state === "waiting") {
+    const id = `cancel-${row.id}`;
+    found.push(make("button", { class: "button", id, type: "button", onclick: () => act(byId(id), "DELETE", `/supervise/interactions/${row.id}/callback`) }, say("cancel_callback")));
+  }
+  found.push(make("a", { class: "button quiet", href: `/why?interaction=${row.id}` }, say("why")));
   if (others.length) found.push(make("span", { class: "aside" }, `${say("watched")}: ${others.join(", ")}`));
   return make("div", { class: "row" }, ...found);
 }

@@ -40,6 +40,7 @@ function row(one) {
   if (settings.may.hold && one.state !== "deleted") {
     actions.push(make("button", { class: "button", type: "button", id: `hold-${one.id}`, onclick: () => hold(one) }, say(one.held ? "free_recording" : "hold_recording")));
   }
+  actions.push(make("a", { class: "button quiet", href: `/why?interaction=${one.interaction_id}` }, say("why")));
   return make("tr", { id: `row-${one.id}` },
     make("td", {}, moment(one.started_at_ms)), make("td", {}, one.party || say("withheld")), make("td", {}, one.queue_title || "–"),
     make("td", {}, one.agent_name || "–"), make("td", {}, `${say(one.kind)} · ${say(one.direction)}`),

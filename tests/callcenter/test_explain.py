@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from callcenter.live.control import Target
 from callcenter.replaying import replay
 from routing import AgentPolicy, QueuePolicy
 from routing import facts as rf
+from routing.policy import STRATEGIES, OverflowRule, Ring
 from tests.callcenter.centre import COMPLAINTS, SERVICE, Centre
 
 NAMES = {"ann": "安娜", "bob": "鲍勃", "cid": "席德", "service": "客户服务", "vip": "贵宾"}
@@ -155,3 +157,47 @@ def test_both_languages_have_the_same_words() -> None:
     ]
     for part in ("states", "sentences"):
         assert set(words[0][part]) == set(words[1][part])
+
+
+def test_what_the_rules_of_a_queue_did() -> None:
+    rules = QueuePolicy(
+        "service",
+        (("vip", 5),),
+        strategy="best_skilled",
+        rings=(Ring(10_000, (("vip", 3),)),),
+        overflow=(OverflowRule(20_000, "queue", "complaints"), OverflowRule(25_000, "callback")),
+        announce_first_ms=5_000,
+    )
+    centre = Centre(rules, COMPLAINTS, AgentPolicy("ann", (("vip", 3),)))
+    live = centre.queue_up()
+    centre.wait(21)
+    assert whats(centre, live.id) == ["arrived", "queued", "waited", "announced", "relaxed", "moved"]
+    announced, relaxed, moved = told(centre, live.id)[3:]
+    assert announced == "T  Told the customer: place 1."
+    assert relaxed == "T  Needs relax (ring 1): vip ≥ 3."
+    assert moved.startswith("T  Moved to queue “complaints”: waited too long")
+    for language in ("zh", "en"):
+        assert all("{" not in line for line in told(centre, live.id, language))
+
+
+@pytest.mark.parametrize(
+    "rule", [*STRATEGIES, "explore", "preferred", "strict_class", "earliest_deadline", "chosen"]
+)
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_rule_has_its_sentence(rule: str, language: str) -> None:
+    step = Step(
+        5, "offered", {"agent": "ann", "rule": rule, "considered": [["ann", 1], ["bob", 2]], "rest": []}
+    )
+    (line,) = tell([step], language, lambda agent: agent, lambda queue: queue, lambda _at: "T")
+    assert "ann" in line and "{" not in line
+
+
+def test_a_process_of_its_own_says_the_same(tmp_path: Path) -> None:
+    from callcenter.explain import explain_apart
+    from callcenter.journal.store import connect
+
+    path = tmp_path / "journal.db"
+    connect(path).close()
+    assert asyncio.run(explain_apart(path, "i1-1")) == []
+    with pytest.raises(OSError, match="explain ended"):
+        asyncio.run(explain_apart(tmp_path, "i1-1"))

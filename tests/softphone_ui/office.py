@@ -22,6 +22,7 @@ from callcenter.directory.directory import Directory
 from callcenter.directory.editing import Editor
 from callcenter.directory.people import UserService
 from callcenter.directory.phones import PhoneAccounts
+from callcenter.explain import Step, explain
 from callcenter.history import rebuild
 from callcenter.journal.writer import WriterHealth
 from callcenter.live.alarms import Alarms
@@ -123,6 +124,8 @@ class Office:
             troubles=lambda: list(self.troubles),
             until_in_history=self.until_in_history,
             on_record=self.on_record,
+            callbacks=self.centre.callbacks,
+            explain=self.explain,
         )
         directory.seated = self.centre.host.book.seats
         self.core.metrics = Metrics(self.core)
@@ -134,6 +137,9 @@ class Office:
         directory.take(directory.read())
         if directory.policy().digest() != self.centre.host.engine.policy.digest():
             self.centre.host.submit(rf.PolicyReplaced(directory.policy()))
+
+    async def explain(self, interaction: str) -> list[Step]:
+        return explain(self.centre.journal.connection, interaction)
 
     async def on_record(self, *facts: Any) -> None:
         self.centre.host.submit(*facts)

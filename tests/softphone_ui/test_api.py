@@ -449,6 +449,7 @@ def test_the_table_of_permissions() -> None:
         "directory.read": "agsuad",
         "calls.watch": "su",
         "calls.assign": "su",
+        "calls.explain": "suadau",
         "agents.state": "su",
         "overview.read": "suadau",
         "wallboard.read": "suadau",
