@@ -31,6 +31,7 @@ from callcenter.kernel.envelope import MasterKey
 from callcenter.kernel.errors import ConfigError, NotAllowed
 from callcenter.kernel.ids import IdFactory
 from callcenter.kernel.schedule import AsyncioScheduler
+from callcenter.learning import LearningKeeper
 from callcenter.live import trail
 from callcenter.live.adoption import Adoption
 from callcenter.live.agents import AgentDesk
@@ -114,7 +115,14 @@ class Core:
         prompts = [path for path in (settings.paths.prompts, PROMPTS) if path is not None]
         self.speech = Speech(prompts, settings.paths.var / "cache" / "prompts")
         self.hours = HoursKeeper(host, self.scheduler, settings.hours)
-        self.lookups = CrmLookups(host, self.records, self.master, self.hours, self.executor)
+        self.lookups = CrmLookups(
+            host,
+            self.records,
+            self.master,
+            self.hours,
+            self.executor,
+            settings.routing.remember_agent_days * 86_400_000,
+        )
         self.alarms = Alarms(self.clock)
         self.recordings = RecordingSealer(host)
         self.archive = RecordingArchive(
@@ -241,6 +249,7 @@ class Core:
             self.directory.base_policy,
             self._policy_changed,
         )
+        self.learning = LearningKeeper(host, self.scheduler, self.records, self.executor)
         self.metrics = Metrics(self)
         host.listeners.append(trail.tell)
         self.panel = Panel(self, flows)
@@ -269,6 +278,7 @@ class Core:
         self._begun = True
         self._policy_changed()
         self.rules.watch()
+        self.learning.start()
         self.hours.watch()
         self.agents.start_of_day()
 

@@ -217,6 +217,10 @@ class OpeningHours(Section):
     week: dict[str, str] = Field(default_factory=dict)
     """`{mon = "08:00-20:00"}`; no entry at all means always open"""
     holidays: tuple[str, ...] = ()
+    workdays: dict[str, Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = Field(
+        default_factory=dict
+    )
+    """make-up workdays: `{"2026-10-10" = "fri"}` has the hours of a Friday, whatever day it is"""
 
     @field_validator("timezone")
     @classmethod
@@ -242,9 +246,9 @@ class OpeningHours(Section):
                 raise ValueError(f"expected {day} to open before it closes")
         return week
 
-    @field_validator("holidays")
+    @field_validator("holidays", "workdays")
     @classmethod
-    def _dates(cls, holidays: tuple[str, ...]) -> tuple[str, ...]:
+    def _dates(cls, holidays: Any) -> Any:
         for day in holidays:
             try:
                 if date.fromisoformat(day).isoformat() != day:
@@ -316,6 +320,8 @@ class Routing(Section):
     """routing rules beside what the pages edit (docs/routing.md); read anew whenever it changes"""
     after_cut_off: Literal["first", "none"] = "first"
     """a caller whom a fault of ours cut off is put first when they ring again within `cut_off_memory_s`"""
+    remember_agent_days: Annotated[int, Field(ge=1, le=3_650)] = 30
+    """queues with `preferred_s` ask for the agent who served the customer last, within so many days"""
     callback_attempts: Annotated[int, Field(ge=1, le=20)] = 3
     callback_retry_s: Annotated[int, Field(ge=10, le=86_400)] = 300
     """customers who asked to be rung back are tried so often, so long after each other"""

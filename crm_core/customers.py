@@ -186,6 +186,11 @@ class CustomerService:
             found.setdefault(indexes[index], []).append(customer)
         return found
 
+    def classes(self, ids: Collection[int]) -> dict[int, str]:
+        """The class of each of these customers."""
+        query = select(Customer.id, Customer.klass).where(col(Customer.id).in_(list(ids)))
+        return {customer: klass for customer, klass in self._session.exec(query) if customer is not None}
+
     def by_phone_ending(self, digits: str) -> list[Customer]:
         """By the last 4, 6 or 8 digits."""
         if len(digits) not in (4, 6, 8) or not digits.isdigit():

@@ -82,6 +82,10 @@ class Interaction:
     """how the last such entry ended"""
     message: str = ""
     """the queue for which the caller left one"""
+    klass: str = ""
+    """the customer's class"""
+    last_agent: str = ""
+    """who served the customer last"""
     callback: int = 0
     """which attempt to ring the customer back it is; 0: it is none"""
 
@@ -116,7 +120,9 @@ class Book:
         """reference to what every caller hears first"""
         self._apply: dict[type, Callable[[Any], None]] = {
             f.InteractionStarted: self._started,
-            f.CustomerMatched: lambda fact: self._set(fact, customer=fact.customer),
+            f.CustomerMatched: lambda fact: self._set(
+                fact, customer=fact.customer, klass=fact.klass, last_agent=fact.last_agent
+            ),
             f.CallerVerified: lambda fact: self._set(fact, verified=fact.how),
             f.KeyEntryStarted: lambda fact: self._set(
                 fact, key_entry=fact.what, key_result="", key_paused=fact.paused

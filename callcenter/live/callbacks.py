@@ -63,7 +63,7 @@ class Callbacks:
             f.InteractionStarted(interaction, live.medium, "out", live.number, "", "", party_ref, at_ms)
         ]
         if live.customer:
-            facts.append(f.CustomerMatched(interaction, live.customer))
+            facts.append(f.CustomerMatched(interaction, live.customer, live.klass, live.last_agent))
         facts.append(
             f.CallbackPlanned(interaction, live.contact, live.queue, live.queued_at_ms, attempt, at_ms)
         )

@@ -30,8 +30,12 @@ class InteractionStarted:
 
 @dataclass(frozen=True, slots=True)
 class CustomerMatched:
+    """`klass`: the customer's class; `last_agent`: who served them last, not too long ago."""
+
     interaction: str
     customer: int
+    klass: str = ""
+    last_agent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

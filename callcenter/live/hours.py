@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from callcenter.kernel.schedule import Scheduler
@@ -25,7 +26,7 @@ class HoursKeeper:
 
     def open_now(self) -> bool:
         hours = self._hours
-        return is_open(self._host.clock.now_ms(), hours.timezone, hours.week, hours.holidays)
+        return is_open(self._host.clock.now_ms(), hours.timezone, hours.week, hours.holidays, hours.workdays)
 
     def watch(self) -> None:
         """Look now and from now on."""
@@ -45,15 +46,23 @@ class HoursKeeper:
             self._host.submit(*changed)
 
 
-def is_open(now_ms: int, timezone: str, week: Mapping[str, str], holidays: Sequence[str]) -> bool:
+def is_open(
+    now_ms: int,
+    timezone: str,
+    week: Mapping[str, str],
+    holidays: Sequence[str],
+    workdays: Mapping[str, str] = MappingProxyType({}),
+) -> bool:
     """`week` maps mon..sun to `HH:MM-HH:MM` (24:00 allowed); without any entry it is always open.
-    `holidays` are ISO dates of the zone on which it is closed."""
+    `holidays` are ISO dates of the zone on which it is closed; `workdays` maps dates to the day of the week whose hours
+    they have (make-up workdays, 调休), and wins over holidays."""
     if not week:
         return True
     local = datetime.fromtimestamp(now_ms / 1000, UTC).astimezone(ZoneInfo(timezone))
-    if local.date().isoformat() in holidays:
+    today = local.date().isoformat()
+    if today in holidays and today not in workdays:
         return False
-    span = week.get(_DAYS[local.weekday()])
+    span = week.get(workdays.get(today, _DAYS[local.weekday()]))
     if span is None:
         return False
     minute = local.hour * 60 + local.minute

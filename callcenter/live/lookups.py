@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, bindparam, text
 
 from callcenter.kernel import logging
 from callcenter.kernel.envelope import MasterKey
@@ -20,6 +20,10 @@ from crm_core.db import reads, session
 from crm_core.sales_agents import SalesAgentService
 
 log = logging.get("lookups")
+_LAST_AGENTS = text(
+    "SELECT customer_id, agent FROM interactions WHERE customer_id IN :customers AND agent <> '' "
+    "AND answered_at_ms >= :since ORDER BY answered_at_ms"
+).bindparams(bindparam("customers", expanding=True))
 _GATHER_S = 0.05
 """callers of this time are looked up together"""
 Result = Mapping[str, Any]
@@ -27,8 +31,16 @@ Result = Mapping[str, Any]
 
 class CrmLookups:
     def __init__(
-        self, host: Host, engine: Engine, master: MasterKey, hours: HoursKeeper, executor: Executor
+        self,
+        host: Host,
+        engine: Engine,
+        master: MasterKey,
+        hours: HoursKeeper,
+        executor: Executor,
+        memory_ms: int = 30 * 86_400_000,
     ) -> None:
+        """`memory_ms`: so long it is remembered who served a customer last."""
+        self._memory_ms = memory_ms
         self._host, self._engine, self._reads, self._master = host, engine, reads(engine), master
         self._hours, self._executor = hours, executor
         self._tasks: set[asyncio.Task[None]] = set()
@@ -69,8 +81,8 @@ class CrmLookups:
         callers, self._callers = self._callers, {}
 
         def matched(found: Result | None) -> None:
-            for interaction, customer in (found or {}).items():
-                self._host.submit(CustomerMatched(interaction, customer))
+            for interaction, (customer, klass, last_agent) in (found or {}).items():
+                self._host.submit(CustomerMatched(interaction, customer, klass, last_agent))
 
         self._start(lambda: self._customers(callers), matched)
 
@@ -89,10 +101,16 @@ class CrmLookups:
         task.add_done_callback(self._tasks.discard)
 
     def _customers(self, callers: Mapping[str, str]) -> Result:
-        """The one customer reached at each of these numbers, by interaction; of several nobody is guessed."""
+        """(id, class, last agent) of the one customer reached at each of these numbers, by interaction; of several
+        nobody is guessed."""
+        since_ms = self._host.clock.now_ms() - self._memory_ms
         with session(self._reads) as records:
-            found = CustomerService(records, self._master).ids_by_phone(set(callers.values()))
-        return {i: found[caller][0] for i, caller in callers.items() if len(found.get(caller, ())) == 1}
+            customers = CustomerService(records, self._master)
+            found = customers.ids_by_phone(set(callers.values()))
+            known = {i: found[caller][0] for i, caller in callers.items() if len(found.get(caller, ())) == 1}
+            classes = customers.classes(set(known.values())) if known else {}
+            agents = last_agents(records.connection(), set(known.values()), since_ms) if known else {}
+        return {i: (one, classes.get(one, ""), agents.get(one, "")) for i, one in known.items()}
 
     def _customer(self, caller: str) -> Result:
         if not caller:
@@ -109,3 +127,9 @@ class CrmLookups:
             result, who = SalesAgentService(records, self._master).check(number, interaction, now_ms)
             records.commit()
             return {"result": result, "name": who.name if who else "", "branch": who.branch if who else ""}
+
+
+def last_agents(connection: Connection, customers: set[int], since_ms: int) -> dict[int, str]:
+    """customer -> who answered them last since then."""
+    rows = connection.execute(_LAST_AGENTS, {"customers": sorted(customers), "since": since_ms})
+    return {row.customer_id: row.agent for row in rows}

@@ -325,8 +325,19 @@ class VoiceDesk:
         self._host.submit(
             *before,
             f.InteractionQueued(interaction.id, contact, queue, at_ms),
-            rf.ContactArrived(contact, queue, at_ms, credit_ms),
+            rf.ContactArrived(
+                contact,
+                queue,
+                at_ms,
+                credit_ms,
+                customer_class=interaction.klass,
+                prefers=interaction.last_agent if self._asks_for_agent(queue) else "",
+            ),
         )
+
+    def _asks_for_agent(self, queue: str) -> bool:
+        known = self._host.engine.policy.queues.get(queue)
+        return known is not None and known.preferred_ms > 0
 
     def comfort(self, interaction: Interaction, queue: str, tag: dict[str, Any] | None = None) -> None:
         """What a waiting caller hears. `tag`: what its leg is to carry from now on."""

@@ -43,6 +43,27 @@ def test_a_week_with_a_holiday(moment: str, open_then: bool) -> None:
     assert is_open(at(moment), SHANGHAI, WEEK, ["2026-10-01"]) is open_then
 
 
+@pytest.mark.parametrize(
+    ("moment", "open_then"),
+    [
+        ("2026-10-10 08:29", False),  # a Saturday that makes up for a Thursday
+        ("2026-10-10 19:59", True),
+        ("2026-10-17 19:59", False),  # another Saturday
+        ("2026-10-01 10:00", True),  # a holiday that was made a workday after all
+        ("2026-10-02 10:00", False),
+    ],
+)
+def test_make_up_workdays_have_the_hours_of_another_day(moment: str, open_then: bool) -> None:
+    holidays, workdays = ["2026-10-01", "2026-10-02"], {"2026-10-10": "thu", "2026-10-01": "thu"}
+    assert is_open(at(moment), SHANGHAI, WEEK, holidays, workdays) is open_then
+
+
+@pytest.mark.parametrize("workdays", [{"2026-10-32": "fri"}, {"2026-10-10": "friday"}])
+def test_a_make_up_workday_that_is_none(workdays: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"expected|should be"):
+        OpeningHours.model_validate({"workdays": workdays})
+
+
 @pytest.mark.parametrize("moment", ["2026-11-23 03:00", "2026-11-29 23:59", "1970-01-02 00:00"])
 def test_without_any_entry_it_is_always_open(moment: str) -> None:
     assert is_open(at(moment), SHANGHAI, {}, [])

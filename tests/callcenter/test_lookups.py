@@ -137,6 +137,7 @@ def test_recognising_attaches_the_one_customer(desk: Desk, caller: str, matched:
     desk.recognise(interaction, f"+86{caller}")
     assert interaction.customer == matched
     assert len(desk.centre.journalled("CustomerMatched")) == matched
+    assert interaction.klass == ("vip" if matched else "")
 
 
 def test_recognising_somebody_who_left_does_no_harm(desk: Desk) -> None:
