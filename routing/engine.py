@@ -190,9 +190,11 @@ class RoutingEngine:
 
     def estimate(self, queue: str, contact: str = "", now_ms: int | None = None) -> Estimate:
         """Of a contact that waits there, or of a newcomer to the end of its line."""
-        place = self.position(contact) if contact else len(self._l.lines.get(queue, ())) + 1
         at_ms = self._l.now if now_ms is None else now_ms
-        return estimate(self._l.t.stats.get(queue), place, at_ms)
+        mine = self._l.t.contacts.get(contact)
+        if mine is not None and mine.state != CONNECTED:
+            return self._lines.estimated(mine, at_ms)
+        return estimate(self._l.t.stats.get(queue), self._l.t.waiting.get(queue, 0) + 1, at_ms)
 
     # --- policy and queues -------------------------------------------------------------------------
 

@@ -156,7 +156,7 @@ class Lines:
         """What a newcomer who has to wait could be told."""
         stats = self._l.t.stats.get(contact.queue)
         if contact.state == WAITING and stats is not None and stats.departures >= estimate.MEASURED:
-            contact.promised_ms = estimate.estimate(stats, self._l.place(contact), self._l.now).wait_ms
+            contact.promised_ms = self.estimated(contact).wait_ms
 
     def _count(self, queue: str, change: int) -> None:
         self._l.t.waiting[queue] = self._l.t.waiting.get(queue, 0) + change
@@ -356,8 +356,12 @@ class Lines:
             self._l.say(Announce(contact.id, self._l.place(contact), wait_ms))
         self._next(contact, "announce")
 
-    def estimated(self, contact: Contact) -> estimate.Estimate:
-        return estimate.estimate(self._l.t.stats.get(contact.queue), self._l.place(contact), self._l.now)
+    def estimated(self, contact: Contact, now_ms: int | None = None) -> estimate.Estimate:
+        """Those who ring at an agent already are not before it any more."""
+        queue = contact.queue
+        ringing = len(self._l.lines.get(queue, ())) - self._l.t.waiting.get(queue, 0)
+        place = max(1, self._l.place(contact) - ringing)
+        return estimate.estimate(self._l.t.stats.get(queue), place, self._l.now if now_ms is None else now_ms)
 
     def overflow_due(self, contact_id: str) -> None:
         contact = self._l.t.contacts[contact_id]

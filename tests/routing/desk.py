@@ -10,6 +10,7 @@ on, see `VERBS`; nothing at all is a tick. What is asked for reads `ring ann c1`
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from routing import (
     Activation,
@@ -26,12 +27,21 @@ from routing import (
     WithdrawOffer,
 )
 from routing import facts as f
+from routing.commands import (
+    Announce,
+    LimitPassed,
+    MoveContact,
+    OverflowTo,
+    PauseContact,
+    RelaxContact,
+    ResumeContact,
+)
 
 Row = tuple[float, str, str]
 
 
 class Desk:
-    def __init__(self, *parts: QueuePolicy | AgentPolicy, **rules: int | str) -> None:
+    def __init__(self, *parts: QueuePolicy | AgentPolicy, **rules: Any) -> None:
         self.policy = policy_of(*parts, **rules)
         self.engine = RoutingEngine(self.policy)
         self.now = 0
@@ -63,10 +73,10 @@ class Desk:
         return {agent.id: agent.state for agent in self.engine.agent_views()}
 
 
-def policy_of(*parts: QueuePolicy | AgentPolicy, **rules: int | str) -> Policy:
+def policy_of(*parts: QueuePolicy | AgentPolicy, **rules: Any) -> Policy:
     queues = {part.name: part for part in parts if isinstance(part, QueuePolicy)}
     agents = {part.agent: part for part in parts if isinstance(part, AgentPolicy)}
-    return Policy(queues, agents, **rules)  # type: ignore[arg-type]
+    return Policy(queues, agents, **rules)
 
 
 def told(commands: tuple[Command, ...]) -> str:
@@ -83,6 +93,20 @@ def _line(command: Command) -> str:
             return f"overflow {command.contact} {command.reason}"
         case RejectFact():
             return f"reject {command.kind} {command.reason}"
+        case RelaxContact():
+            return f"relax {command.contact} {command.ring}"
+        case MoveContact():
+            return f"move {command.contact} {command.to} {command.reason}"
+        case OverflowTo():
+            return " ".join(filter(None, ("send", command.contact, command.to, command.target)))
+        case Announce():
+            return f"say {command.contact} {command.position}"
+        case PauseContact():
+            return f"pause {command.agent} {command.contact}"
+        case ResumeContact():
+            return f"resume {command.agent} {command.contact}"
+        case LimitPassed():
+            return f"limit {command.agent} {command.reason}"
         case AgentChanged() if command.state != "reserved":
             until = f"until {command.until_ms / 1000:g}" if command.until_ms else ""
             return " ".join(filter(None, (command.agent, command.state, command.reason, until)))
@@ -103,6 +127,17 @@ VERBS: dict[str, Callable[..., f.Fact]] = {
     "abandon": lambda desk, contact: f.ContactAbandoned(contact, desk.now),
     "end": lambda desk, contact: f.ContactEnded(contact, desk.now),
     "requeue": lambda desk, contact: f.ContactRequeued(contact, desk.now),
+    "prefer": lambda desk, contact, queue, agent: f.ContactArrived(contact, queue, desk.now, prefers=agent),
+    "class": lambda desk, contact, queue, klass: f.ContactArrived(
+        contact, queue, desk.now, customer_class=klass
+    ),
+    "move": lambda desk, contact, queue: f.ContactMoved(contact, queue, desk.now),
+    "moveall": lambda desk, queue, to: f.QueueMoved(queue, to),
+    "hold": lambda desk, contact, second: f.ContactHeld(contact, round(float(second) * 1000)),
+    "release": lambda desk, contact: f.ContactReleased(contact),
+    "callback": lambda desk, contact: f.CallbackAsked(contact),
+    "assign": lambda desk, contact, agent: f.ContactAssigned(contact, agent),
+    "extend": lambda desk, agent, seconds: f.WrapUpExtended(agent, round(float(seconds) * 1000), desk.now),
     "open": lambda desk, queue: f.QueueOpened(queue),
     "close": lambda desk, queue: f.QueueClosed(queue),
 }
