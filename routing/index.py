@@ -169,40 +169,42 @@ class Index:
     def best_waiting(self, agent: Agent, now_ms: int, count: int) -> list[Contact]:
         """Up to `count` contacts that the agent may get now, in the total order. Where only time keeps outbound work
         from the agent, `agent.blend_at_ms` says until when."""
-        found: list[Contact] = []
+        found: list[WaitingEntry] = []
         free = agent.free
         for signature in self._of_agent[agent.id]:
             if not signature.waiting or signature.profile.medium not in free:
                 continue
             self._drop_dead_heads(signature)
             if signature.waiting and self._blends(signature, agent, now_ms):
-                found.extend(self._first_waiting(signature, agent.id, now_ms, count))
+                found += self._first_waiting(signature, agent.id, now_ms, count)
         reserved = self._reserved.get(agent.id)
         if reserved is not None and reserved.waiting:
-            found.extend(
-                contact
-                for contact in self._first_waiting(reserved, agent.id, now_ms, count)
-                if self.signature(contact).profile.medium in free
-                and self._blends(self.signature(contact), agent, now_ms)
+            found += (
+                entry
+                for entry in self._first_waiting(reserved, agent.id, now_ms, count)
+                if self._may_now(self._contacts[entry[3]], agent, now_ms)
             )
-        found.sort(key=lambda contact: contact.key)
-        return found[:count]
+        found.sort()
+        return [self._contacts[entry[3]] for entry in found[:count]]
+
+    def _may_now(self, contact: Contact, agent: Agent, now_ms: int) -> bool:
+        signature = self.signature(contact)
+        return signature.profile.medium in agent.free and self._blends(signature, agent, now_ms)
 
     def heads(self, signature: Signature, now_ms: int, count: int) -> list[Contact]:
         """The first who wait for this signature, whoever is barred."""
-        return self._first_waiting(signature, "", now_ms, count)
+        return [self._contacts[entry[3]] for entry in self._first_waiting(signature, "", now_ms, count)]
 
-    def _first_waiting(self, line: Line, agent: str, now_ms: int, count: int) -> list[Contact]:
-        found: list[Contact] = []
+    def _first_waiting(self, line: Line, agent: str, now_ms: int, count: int) -> list[WaitingEntry]:
+        found: list[WaitingEntry] = []
         seen: set[str] = set()
         for entry in _in_order(line.waiting):
             if entry[3] in seen or not self._waiting_holds(entry, line):
                 continue
-            contact = self._contacts[entry[3]]
-            seen.add(contact.id)
-            if contact.bar(agent) > now_ms:
+            seen.add(entry[3])
+            if self._contacts[entry[3]].bar(agent) > now_ms:
                 continue
-            found.append(contact)
+            found.append(entry)
             if len(found) == count:
                 break
         return found

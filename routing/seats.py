@@ -34,6 +34,7 @@ class Seats:
         """an agent became free: offer them something"""
         self.lapse: Callable[[Agent], None] = lambda _agent: None
         """an agent is no longer there: nobody waits for them any more"""
+        self._empty: dict[tuple[object, int], tuple[str, ...]] = {}
         self.end_offer: Callable[[str, str], None] = lambda _offer, _reason: None
 
     # --- policy ------------------------------------------------------------------------------------
@@ -50,6 +51,7 @@ class Seats:
             agent = agents.setdefault(settings.agent, Agent(settings.agent, settings.skills))
             agent.skills, agent.teams = settings.skills, settings.teams
         self._count_breadth()
+        self._empty.clear()
         for agent in agents.values():
             agent.free = self._free(agent)
         self._l.rebuild()
@@ -347,9 +349,19 @@ class Seats:
         settings = self._l.policy.agents.get(agent.id)
         if settings is None or agent.state in AWAY or agent.next_state:
             return ()
+        if not agent.works:
+            return self._all_free(agent, settings)
         if any(work.state == OFFERED for work in agent.works.values()):
             return ()
         return capacity.free_media(agent, settings, self._l.policy.media)
+
+    def _all_free(self, agent: Agent, settings: AgentPolicy) -> tuple[str, ...]:
+        """Of empty hands: the same for all with the same capacity, as long as the policy stays."""
+        key = (settings.capacity, settings.total_load)
+        found = self._empty.get(key)
+        if found is None:
+            found = self._empty[key] = capacity.free_media(agent, settings, self._l.policy.media)
+        return found
 
     def _refresh(self, agent: Agent, rekeyed: bool = False) -> None:
         was_free = agent.free

@@ -1,8 +1,9 @@
-"""`callcenter bench routing|rebuild|panel|voice|all [--json]`: figures of this machine; never part of the tests."""
+"""`callcenter bench routing|theory|skills|rebuild|panel|voice|all [--json]`: figures of this machine, never tested."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import platform
 import sys
@@ -67,29 +68,41 @@ _CHECKOUT = Path(__file__).parents[2]
 
 def voice(only: list[str]) -> dict[str, Any]:
     """The voice plane under load; scenarios and far end lie in the checkout beside the tests."""
-    if not (_CHECKOUT / "tests" / "benchmarks" / "voice.py").is_file():
-        raise SystemExit("bench voice runs from a checkout: its scenarios are in tests/benchmarks")
-    sys.path.insert(0, str(_CHECKOUT))
-    from tests.benchmarks import voice as benchmark
-
-    return benchmark.run(only, _told)
+    return _of_the_checkout("voice").run(only, _told)
 
 
 def panel() -> dict[str, Any]:
     """Two hundred panels, one of them in a browser: fact to pixel, click to SIP, and what they cost the core."""
-    if not (_CHECKOUT / "tests" / "benchmarks" / "panel.py").is_file():
-        raise SystemExit("bench panel runs from a checkout: its scenarios are in tests/benchmarks")
-    sys.path.insert(0, str(_CHECKOUT))
-    from tests.benchmarks import panel as benchmark
+    return _of_the_checkout("panel").run()
 
-    return benchmark.run()
+
+def theory() -> dict[str, Any]:
+    """The engine against queueing theory: see tests/benchmarks/theory.py."""
+    return _of_the_checkout("theory").cases()
+
+
+def skills() -> dict[str, Any]:
+    """Six kinds of calls, agents with one, two or all six skills."""
+    return _of_the_checkout("theory").skills()
+
+
+def _of_the_checkout(name: str) -> Any:
+    if not (_CHECKOUT / "tests" / "benchmarks" / f"{name}.py").is_file():
+        raise SystemExit(f"bench {name} runs from a checkout: its scenarios are in tests/benchmarks")
+    sys.path.insert(0, str(_CHECKOUT))
+    return importlib.import_module(f"tests.benchmarks.{name}")
 
 
 def _told(name: str) -> None:
     sys.stderr.write(f"{name} …\n")
 
 
-BENCHES: dict[str, Callable[[], dict[str, Any]]] = {"rebuild": rebuild, "panel": panel}
+BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
+    "rebuild": rebuild,
+    "panel": panel,
+    "theory": theory,
+    "skills": skills,
+}
 
 
 def main(arguments: list[str]) -> int:
