@@ -36,6 +36,7 @@ from callcenter.live import trail
 from callcenter.live.adoption import Adoption
 from callcenter.live.agents import AgentDesk
 from callcenter.live.alarms import Alarms
+from callcenter.live.breaks import Breaks
 from callcenter.live.callbacks import CallbackRules, Callbacks
 from callcenter.live.control import CallControl
 from callcenter.live.cut_off import CutOffs
@@ -249,6 +250,7 @@ class Core:
             self.directory.base_policy,
             self._policy_changed,
         )
+        self.breaks = Breaks(host, self.alarms, self.directory.name_of)
         self.learning = LearningKeeper(host, self.scheduler, self.records, self.executor)
         self.metrics = Metrics(self)
         host.listeners.append(trail.tell)

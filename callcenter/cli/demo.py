@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from typing import Any
 
 from callcenter.cli.certificate import self_signed
 
+RULES = Path(__file__).resolve().parent.parent.parent / "config" / "demo-policy.toml"
 TEMPLATE = Path(__file__).resolve().parent.parent.parent / "config" / "demo.toml"
 LOGINS = ("1001", "1002", "8001", "9001", "9002")
 _READY_S = 30.0
@@ -36,6 +38,8 @@ def main(arguments: list[str]) -> int:
     var.mkdir(parents=True, exist_ok=True)
     addresses = _addresses(var, options.lan)
     config = var / "demo.toml"
+    if not (var / "policy.toml").exists():
+        shutil.copyfile(RULES, var / "policy.toml")
     config.write_text(TEMPLATE.read_text(encoding="utf-8").format(var=var, **addresses), encoding="utf-8")
     password = _password(var)
     _prepare(config, password)

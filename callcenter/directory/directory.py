@@ -92,6 +92,10 @@ class Directory:
     def whispering(self) -> set[str]:
         return {queue.name for queue in self.queues if queue.whisper}
 
+    def name_of(self, login: str) -> str:
+        user = self.people.get(login)
+        return user.name if user is not None else login
+
     def queue_titles(self) -> dict[str, str]:
         return {queue.name: queue.title or queue.name for queue in self.queues}
 

@@ -9,7 +9,7 @@ from callcenter.kernel.errors import NotAllowed
 from callcenter.live.facts import WrapUpSaved
 from callcenter.live.host import Host
 from routing import facts as rf
-from routing.state import LOGGED_OUT, WRAP_UP
+from routing.state import LOGGED_OUT, NOT_READY, WRAP_UP
 
 END_OF_DAY = "end_of_day"
 NOTE_LIMIT = 2_000
@@ -53,10 +53,15 @@ class AgentDesk:
         self._host.submit(rf.AgentReady(agent))
 
     def not_ready(self, agent: str, reason: str) -> None:
-        """Raises NotAllowed for a reason that is none."""
+        """Raises NotAllowed: unknown_reason; too_many_away where as many as may be are away for it already."""
         if reason not in self._reasons():
             raise NotAllowed("unknown_reason")
         self._host.submit(rf.AgentNotReady(agent, reason))
+        view = self._host.engine.agent_view(agent)
+        away = view is not None and view.state == NOT_READY and view.reason == reason
+        will_be = view is not None and view.next_state == NOT_READY and view.next_reason == reason
+        if not (away or will_be):
+            raise NotAllowed("too_many_away")
 
     def wrap_up(self, agent: str, interaction: str, code: str, note: str, party_ref: str) -> None:
         """Save the form; the agent is free from then on. Raises NotAllowed for an unknown code."""
