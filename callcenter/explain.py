@@ -25,6 +25,7 @@ ARRIVED, QUEUED, WAITED, OFFERED, OFFER_ENDED, ANSWERED, OVERFLOWED, MOVED_ON, E
     *("overflowed", "moved_on", "ended"),
 )
 RELAXED, MOVED, SENT_ON, ANNOUNCED, CALLBACK = "relaxed", "moved", "sent_on", "announced", "callback"
+LATE = "late"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,8 @@ def _life(row: Row, command: Plain, contacts: MutableMapping[str, str]) -> list[
     if kind == "RelaxContact":
         needs = [list(need) for need in command["needs"]]
         return [Step(row.now_ms, RELAXED, {"ring": command["ring"], "needs": needs})]
+    if kind == "TargetMissed":
+        return [Step(row.now_ms, LATE, {"deadline_ms": command["deadline_ms"]})]
     if kind == "MoveContact":
         contacts[command["contact"]] = command["to"]
         return [Step(row.now_ms, MOVED, {"queue": command["to"], "reason": command["reason"]})]

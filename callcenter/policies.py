@@ -14,9 +14,19 @@ def ms(seconds: float) -> int:
     return round(seconds * 1000)
 
 
+LATE_TARGETS = 4
+"""who misses the target gives way by so many of it, unless a file says otherwise; docs/routing.md tells why"""
+
+
+def usual(queue: QueuePolicy) -> QueuePolicy:
+    """As shipped, beyond what the engine does where nothing is said."""
+    return replace(queue, late_ms=LATE_TARGETS * queue.target_ms)
+
+
 def with_rules(queue: QueuePolicy, rules: QueueRules) -> QueuePolicy:
     """The queue with everything that `QueueRules` names."""
     weights = rules.weights
+    late_ms = queue.late_ms if rules.late_s is None else ms(rules.late_s)
     return replace(
         queue,
         medium=rules.medium,
@@ -27,6 +37,7 @@ def with_rules(queue: QueuePolicy, rules: QueueRules) -> QueuePolicy:
         rings=tuple(Ring(ms(ring.after_s), skills_of(ring.skills), ring.teams) for ring in rules.rings),
         strict_class=rules.strict_class,
         promote_ms=ms(rules.promote_s),
+        late_ms=late_ms,
         shares=tuple(rules.shares.items()),
         share_ms=ms(rules.share_s),
         preferred_ms=ms(rules.preferred_s),
@@ -70,11 +81,12 @@ def overlay(base: Policy, file: PolicyFile) -> Policy:
     for queue in file.queues:
         if queue.name not in queues:
             raise ValueError(f"queues: no queue {queue.name!r}")
-        changed = with_rules(queues[queue.name], queue)
+        changed = queues[queue.name]
+        if queue.target_s is not None:
+            changed = usual(replace(changed, target_ms=ms(queue.target_s)))
+        changed = with_rules(changed, queue)
         if queue.skills is not None:
             changed = replace(changed, skills=skills_of(queue.skills))
-        if queue.target_s is not None:
-            changed = replace(changed, target_ms=ms(queue.target_s))
         if queue.priority is not None:
             changed = replace(changed, priority=queue.priority)
         if queue.max_waiting is not None:

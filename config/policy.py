@@ -56,6 +56,8 @@ class QueueRules(Section):
     rings: tuple[Ring, ...] = ()
     strict_class: Annotated[int, Field(ge=0, le=9)] = 0
     promote_s: Age = 0
+    late_s: Age | None = None
+    """so far the deadline moves once the target is missed; none: four times the target"""
     shares: dict[Name, Annotated[int, Field(ge=1, le=100)]] = Field(default_factory=dict)
     share_s: Age = 0
     preferred_s: Age = 0

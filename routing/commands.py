@@ -100,6 +100,14 @@ class RelaxContact(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class TargetMissed(Command):
+    """It has waited longer than its target, and gives way: this is its deadline from now on."""
+
+    contact: str
+    deadline_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class MoveContact(Command):
     """It waits in another queue from now on. Reasons: moved (by a person), max_wait."""
 

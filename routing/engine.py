@@ -87,6 +87,7 @@ class RoutingEngine:
             "offer": offers.expired,
             "overflow": lines.overflow_due,
             "prefer": lines.prefer_due,
+            "late": lines.late_due,
             "promote": lines.promote_due,
             "reskill": self._reskill_due,
             "ring": lines.ring_due,

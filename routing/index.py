@@ -106,7 +106,8 @@ class Index:
         queue = self._policy.queues.get(contact.queue)
         if queue is None:
             return Profile(contact.needs, contact.teams, VOICE, "longest_idle", "", Weights(), False, 0, 0)
-        strategy = "longest_idle" if contact.explored else queue.strategy
+        exploring = contact.explored and queue.strategy == "learned"
+        strategy = "longest_idle" if exploring else queue.strategy
         return Profile(
             contact.needs,
             contact.teams,
@@ -283,7 +284,12 @@ class Index:
 
     def _idle_holds(self, entry: IdleEntry, medium: str) -> bool:
         agent = self._agents.get(entry[4])
-        return agent is not None and agent.idle_order == entry[3] and medium in agent.free
+        return (
+            agent is not None
+            and agent.idle_order == entry[3]
+            and agent.load == entry[0]
+            and medium in agent.free
+        )
 
     def _push_idle(self, signature: Signature, agent: Agent) -> None:
         profile, heap = signature.profile, signature.idle
@@ -293,8 +299,8 @@ class Index:
         else:
             grounds = Grounds(profile.needs, profile.queue, profile.weights, self._learned, self._usual)
             merit = MERITS[profile.strategy](agent, grounds)
-        load = capacity.load(agent, self._policy.media) if agent.works else 0
-        heapq.heappush(heap, (load, merit, since, agent.idle_order, agent.id))
+        agent.load = capacity.load(agent, self._policy.media) if agent.works else 0
+        heapq.heappush(heap, (agent.load, merit, since, agent.idle_order, agent.id))
         if len(heap) > _SLACK + 4 * signature.eligible:
             heap[:] = sorted({entry for entry in heap if self._idle_holds(entry, profile.medium)})
 

@@ -41,7 +41,7 @@ class Ledger:
         self.timed = {
             queue.name
             for queue in policy.queues.values()
-            if queue.rings or queue.overflow or queue.promote_ms or queue.announce_first_ms
+            if queue.rings or queue.overflow or queue.promote_ms or queue.late_ms or queue.announce_first_ms
         }
 
     def stand(self, contact: Contact) -> None:
@@ -137,7 +137,7 @@ class Ledger:
 
     def deadlines(self, contact: Contact) -> list[Timer]:
         """All that is to come for a contact, but for bars."""
-        kinds = ("announce", "hold", "overflow", "prefer", "promote", "ring", "share")
+        kinds = ("announce", "hold", "late", "overflow", "prefer", "promote", "ring", "share")
         dues = ((self._due_of(contact, kind), kind) for kind in kinds)
         return [(due_ms, kind, contact.id, 0) for due_ms, kind in dues if due_ms is not None]
 
@@ -162,8 +162,11 @@ class Ledger:
         if kind == "promote":
             waits = queue.promote_ms and contact.rank != FRONT
             return contact.arrived_at_ms + queue.promote_ms if waits else None
+        if kind == "late":
+            waits = queue.late_ms and not contact.late and contact.rank != FRONT
+            return contact.arrived_at_ms + queue.target_ms if waits else None
         if kind == "announce":
-            return contact.announce_at_ms or None
+            return contact.announce_at_ms or None if queue.announce_first_ms else None
         rules = queue.overflow
         stays = contact.state == OFFERED or contact.held_until_ms or contact.callback
         if kind != "overflow" or stays or contact.overflowed >= len(rules):
@@ -199,9 +202,7 @@ class Ledger:
         if agent.until_ms and not agent.works:
             self.arm(agent.until_ms, "agent", agent.id, agent.token)
         reason = self.policy.reasons.get(agent.reason)
-        if reason is not None and reason.limit_ms and agent.state == NOT_READY:
-            due_ms = agent.since_ms + reason.limit_ms
-            if due_ms > self.now:
-                self.arm(due_ms, "limit", agent.id, agent.token)
+        if reason is not None and reason.limit_ms and agent.state == NOT_READY and not agent.limit_said:
+            self.arm(agent.since_ms + reason.limit_ms, "limit", agent.id, agent.token)
         if agent.blend_at_ms:
             self.arm(agent.blend_at_ms, "blend", agent.id, agent.idle_order)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from routing import estimate
 from routing import facts as f
-from routing.commands import Announce, MoveContact, Overflow, OverflowTo, RelaxContact
+from routing.commands import Announce, MoveContact, Overflow, OverflowTo, RelaxContact, TargetMissed
 from routing.index import Signature
 from routing.ledger import Ledger
-from routing.policy import VOICE, QueuePolicy, Ring, Skills, satisfies
+from routing.policy import VOICE, QueuePolicy, Ring, Skills
 from routing.seats import Seats
 from routing.state import CONNECTED, FRONT, IDLE, OFFERED, WAITING, Agent, Contact, QueueStats
 
@@ -82,7 +82,9 @@ class Lines:
         """A live call that the log does not know."""
         queue = self._l.policy.queues.get(fact.queue)
         arrived_at_ms = min(fact.occurred_at_ms, self._l.now)
-        return self._new(fact.contact, fact.queue, queue, arrived_at_ms, fact.deadline_ms)
+        contact = self._new(fact.contact, fact.queue, queue, arrived_at_ms, fact.deadline_ms)
+        contact.late = queue is not None and arrived_at_ms + queue.target_ms <= self._l.now
+        return contact
 
     def _explore(self, contact: Contact, queue: QueuePolicy) -> None:
         """Every so many newcomers of a queue that chooses by what it learned go to whoever is idle longest."""
@@ -205,30 +207,35 @@ class Lines:
         if not first:
             return
         signature = index.signature(contact)
-        rule = "explore" if contact.explored else signature.profile.strategy
+        queue = ledger.policy.queues.get(contact.queue)
+        exploring = contact.explored and queue is not None and queue.strategy == "learned"
+        rule = "explore" if exploring else signature.profile.strategy
         considered = tuple((agent.id, merit) for agent, merit in first)
-        self.offer(contact, first[0][0], rule, considered, self._others(contact, signature, len(first)))
+        rest = self._others(contact, signature, [agent for agent, _merit in first])
+        self.offer(contact, first[0][0], rule, considered, rest)
 
-    def _others(self, contact: Contact, signature: Signature, considered: int) -> Considered:
+    def _others(self, contact: Contact, signature: Signature, first: list[Agent]) -> Considered:
         """How many were not considered, by reason."""
-        barred = self._barred_idle(contact)
-        states = signature.states
-        rest = [("barred", barred), ("idle", states[IDLE] - considered - barred)]
-        rest += [(state, count) for state, count in sorted(states.items()) if state != IDLE]
+        barred = self._barred_free(contact, signature)
+        states = signature.states.copy()
+        states.subtract(agent.state for agent in (*first, *barred))
+        rest = [("barred", len(barred)), (IDLE, states.pop(IDLE, 0)), *sorted(states.items())]
         rest.append(("skill", len(self._l.t.agents) - signature.eligible))
         return tuple((reason, count) for reason, count in rest if count > 0)
 
-    def _barred_idle(self, contact: Contact) -> int:
-        """Idle agents who declined this contact a moment ago."""
+    def _barred_free(self, contact: Contact, signature: Signature) -> list[Agent]:
+        """Who could take this contact, had they not declined it a moment ago."""
         if not contact.barred:
-            return 0
-        now = self._l.now
+            return []
+        profile, now = signature.profile, self._l.now
         views = (self._l.t.agents.get(agent) for agent, until in contact.barred.items() if until > now)
-        return sum(
-            1
+        return [
+            agent
             for agent in views
-            if agent is not None and agent.state == IDLE and satisfies(agent.skills, contact.needs)
-        )
+            if agent is not None
+            and profile.medium in agent.free
+            and self._l.index.able(agent, profile.needs, profile.teams, profile.medium)
+        ]
 
     def serve(self, agent: Agent) -> None:
         """A free agent takes the first contact of the total order, if any waits for them."""
@@ -283,9 +290,14 @@ class Lines:
 
     def _again(self, contact: Contact) -> None:
         """What the contact needs, or its class, has changed."""
-        if contact.state == WAITING and not contact.held_until_ms:
-            self._l.index.add_waiting(contact)
-            self.match(contact)
+        if contact.state != WAITING or contact.held_until_ms:
+            return
+        if contact.prefers:
+            queue = self._l.policy.queues.get(contact.queue)
+            if not self._able(self._l.t.agents[contact.prefers], contact, queue):
+                self.forget_preference(contact)
+        self._l.index.add_waiting(contact)
+        self.match(contact)
 
     def ring_due(self, contact_id: str) -> None:
         contact = self._l.t.contacts[contact_id]
@@ -305,7 +317,7 @@ class Lines:
 
     def _unshare(self, contact: Contact) -> None:
         contact.share, contact.share_until_ms = "", 0
-        contact.teams = self._ring(contact)[1]
+        contact.teams = self._ring(contact)[1] if contact.queue in self._l.policy.queues else ()
 
     def _ring(self, contact: Contact) -> tuple[Skills, tuple[str, ...]]:
         """Needs and teams of the ring it has come to."""
@@ -335,6 +347,16 @@ class Lines:
         self._l.step_out(contact)
         contact.rank = FRONT
         self._l.stand(contact)
+        self._again(contact)
+
+    def late_due(self, contact_id: str) -> None:
+        """Its target has passed: those who are still in time go first, but not for ever."""
+        contact = self._l.t.contacts[contact_id]
+        self._l.step_out(contact)
+        contact.late = True
+        contact.deadline_ms += self._l.policy.queues[contact.queue].late_ms
+        self._l.stand(contact)
+        self._l.say(TargetMissed(contact.id, contact.deadline_ms))
         self._again(contact)
 
     def _next(self, contact: Contact, kind: str) -> None:
@@ -438,7 +460,7 @@ class Lines:
         self.leave(contact)
         self.forget_preference(contact)
         contact.share, contact.share_until_ms, contact.explored = "", 0, False
-        contact.queue, contact.ring, contact.overflowed = target.name, 0, 0
+        contact.queue, contact.ring, contact.overflowed, contact.late = target.name, 0, 0, False
         contact.needs, contact.teams, contact.rank = target.skills, target.teams, -target.strict_class
         contact.deadline_ms = ledger.policy.deadline_ms(target, contact.arrived_at_ms, contact.credit_ms)
         contact.announce_at_ms = 0

@@ -85,6 +85,8 @@ class QueuePolicy:
     """contacts of a higher class go before all of a lower one, whatever their deadlines"""
     promote_ms: int = 0
     """after so long a contact goes before every class; 0: never"""
+    late_ms: int = 0
+    """a contact that has waited for longer than `target_ms` gives way: its deadline moves once by so much"""
     shares: tuple[tuple[str, int], ...] = ()
     """(team, percent) of newcomers reserved for a team"""
     share_ms: int = 0

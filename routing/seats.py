@@ -57,16 +57,20 @@ class Seats:
         self._l.rebuild()
 
     def _count_breadth(self) -> None:
-        """How many queues each can serve: alike for all with the same skills and teams."""
-        queues = list(self._l.policy.queues.values())
-        known: dict[tuple[object, object], int] = {}
+        """How many queues each can serve: alike for all with the same skills, teams and media."""
+        policy = self._l.policy
+        known: dict[tuple[object, object, object], int] = {}
         for agent in self._l.t.agents.values():
-            key = (agent.skills, agent.teams)
+            settings = policy.agents.get(agent.id)
+            capacity = settings.capacity if settings is not None else ()
+            media = tuple(medium for medium, most in capacity if most > 0)
+            key = (agent.skills, agent.teams, media)
             if key not in known:
                 known[key] = sum(
                     1
-                    for queue in queues
-                    if satisfies(agent.skills, queue.skills)
+                    for queue in policy.queues.values()
+                    if queue.medium in media
+                    and satisfies(agent.skills, queue.skills)
                     and (not queue.teams or any(team in queue.teams for team in agent.teams))
                 )
             agent.breadth = known[key]
@@ -87,6 +91,9 @@ class Seats:
         agent = self._l.agent(fact, fact.agent)
         if agent is None or agent.state == LOGGED_OUT:
             return
+        if not agent.works:
+            self._show(agent, LOGGED_OUT, fact.reason)
+            return
         self._leave(agent, LOGGED_OUT, fact.reason)
         wrapped = [work for work in agent.works.values() if work.state == WRAP_UP]
         for work in wrapped:
@@ -94,7 +101,7 @@ class Seats:
         offered = [work.offer for work in agent.works.values() if work.state == OFFERED]
         for offer in offered:
             self.end_offer(offer, "agent_left")
-        if not offered and (wrapped or not agent.works):
+        if not offered and wrapped:
             self.freed(agent)
 
     def ready(self, fact: f.AgentReady) -> None:
@@ -184,12 +191,14 @@ class Seats:
 
     def limit_passed(self, agent_id: str) -> None:
         agent = self._l.t.agents[agent_id]
+        agent.limit_said = True
         self._l.say(LimitPassed(agent.id, agent.reason, agent.since_ms))
 
     # --- work --------------------------------------------------------------------------------------
 
     def take(self, agent: Agent, work: Work) -> None:
-        """Something is offered to the agent, or a live call is theirs."""
+        """Something is offered to the agent, or a live call is theirs: the last begun, even if they wrap it up."""
+        agent.works.pop(work.contact, None)
         agent.works[work.contact] = work
         self._settle(agent)
 
@@ -297,6 +306,7 @@ class Seats:
         for work in [work for work in agent.works.values() if work.state == WRAP_UP]:
             del agent.works[work.contact]
         self.take(agent, Work(contact.id, medium, CONNECTED))
+        self._free_again(agent)
 
     def forget_offer(self, agent: Agent, contact: str) -> None:
         """Its offer was withdrawn over a live call; the agent is settled by whoever asked."""
@@ -397,7 +407,7 @@ class Seats:
             raise ValueError(f"agent {agent.id}: {before} -> {state}")
         now = self._l.now
         agent.state, agent.since_ms, agent.reason = state, now, reason
-        agent.until_ms, agent.contact, agent.offer = until_ms, contact, offer
+        agent.until_ms, agent.contact, agent.offer, agent.limit_said = until_ms, contact, offer, False
         agent.token = self._l.next_order()
         self._keep_time(agent)
         if state == NOT_READY:

@@ -8,7 +8,7 @@ from typing import Any
 
 from routing.state import WAITING, Agent, Contact, Offer, QueueStats, Tables, Work
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 EngineState = dict[str, Any]
 """Plain values only: what `snapshot` answers and `restore` takes."""
 

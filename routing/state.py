@@ -63,6 +63,8 @@ class Contact:
     rank: int = 0
     """class: the smallest is served first"""
     credit_ms: int = 0
+    late: bool = False
+    """its target has passed, and it gave way"""
     ring: int = 0
     """how many rings count already"""
     share: str = ""
@@ -116,6 +118,8 @@ class Agent:
     offer: str = ""
     idle_since_ms: int = 0
     idle_order: int = 0
+    load: int = 0
+    """of active work, when the agent became free"""
     occupied: int = 0
     """permille of the time since log-in with work, when the agent became free"""
     next_state: str = ""
@@ -138,6 +142,8 @@ class Agent:
     """when outbound work may be looked for"""
     breadth: int = 0
     """how many queues the agent can serve"""
+    limit_said: bool = False
+    """not ready for longer than the reason allows, and that was told"""
 
     @property
     def leaving(self) -> bool:

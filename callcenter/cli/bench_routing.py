@@ -8,6 +8,7 @@ import time
 import tracemalloc
 from typing import Any
 
+from callcenter.policies import usual
 from routing import Activation, AgentPolicy, Command, OfferContact, Policy, QueuePolicy, RoutingEngine
 from routing import facts as f
 
@@ -57,7 +58,7 @@ class _Load:
 
         return Policy(
             queues={
-                name: QueuePolicy(name, needs(), target_ms=dice.choice((10_000, 20_000, 60_000)))
+                name: usual(QueuePolicy(name, needs(), target_ms=dice.choice((10_000, 20_000, 60_000))))
                 for name in self._queues
             },
             agents=people,

@@ -13,6 +13,7 @@ from callcenter.directory.reasons import ReasonPublic, ReasonService
 from callcenter.directory.rules import RulesFile
 from callcenter.kernel import logging
 from callcenter.live.offers import Seat
+from callcenter.policies import usual
 from channels.voice.browser.link import host_of
 from config.policy import PolicyError
 from config.settings import BROWSER, Settings
@@ -168,13 +169,15 @@ def prompt_file(settings: Settings, name: str) -> str:
 
 
 def _queue_policy(queue: QueueRecord) -> QueuePolicy:
-    return QueuePolicy(
-        name=queue.name,
-        skills=skills_of(queue.skills),
-        target_ms=queue.target_s * 1000,
-        priority=queue.priority,
-        ring_ms=queue.ring_timeout_s * 1000,
-        max_waiting=queue.max_waiting,
+    return usual(
+        QueuePolicy(
+            name=queue.name,
+            skills=skills_of(queue.skills),
+            target_ms=queue.target_s * 1000,
+            priority=queue.priority,
+            ring_ms=queue.ring_timeout_s * 1000,
+            max_waiting=queue.max_waiting,
+        )
     )
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from callcenter.policies import ms, with_general, with_rules
+from callcenter.policies import ms, usual, with_general, with_rules
 from callcenter.simulation.day import SLOT_MS, Contact, Day, Simulation
 from callcenter.simulation.figures import figures
 from config.policy import Age, Media, QueueRules, Rules
@@ -41,6 +41,11 @@ class Times(Section):
         if self.kind == "lognormal" and not self.sd:
             raise ValueError("expected sd, since it is log-normal")
         return self
+
+    @property
+    def usual(self) -> float:
+        """The mean, in seconds."""
+        return math.fsum(self.values) / len(self.values) if self.kind == "empirical" else self.mean
 
     def draw(self, dice: random.Random) -> Callable[[], int]:
         """A function that answers milliseconds, another each time."""
@@ -150,21 +155,31 @@ class Scenario(Rules):
         )
 
     def _staff(self) -> list[tuple[int, f.Fact]]:
-        facts: list[tuple[int, f.Fact]] = []
+        lessons = self._lessons()
+        facts: list[tuple[int, f.Fact]] = [(0, f.AgentsLearned(lessons))] if lessons else []
         for name, group in self.people():
             facts.append((round(group.from_h * _HOUR_MS), f.AgentReady(name)))
             if group.until_h is not None:
                 facts.append((round(group.until_h * _HOUR_MS), f.AgentLoggedOut(name)))
         return sorted(facts, key=lambda one: one[0])
 
+    def _lessons(self) -> tuple[tuple[str, str, int], ...]:
+        """What history would have taught of each agent, for queues that choose by it."""
+        learned = {queue.name for queue in self.queues if queue.strategy == "learned"}
+        usual = {one.queue: one.handle.usual for one in self.arrivals if one.queue in learned}
+        return tuple(
+            (name, queue, ms(mean * group.pace.get(queue, 1.0)))
+            for name, group in self.people()
+            for queue, mean in usual.items()
+        )
+
     def paces(self, queue: str) -> dict[str, float]:
         return {name: group.pace[queue] for name, group in self.people() if queue in group.pace}
 
 
 def _queue(queue: Queue) -> QueuePolicy:
-    return QueuePolicy(
-        queue.name, skills_of(queue.skills), ms(queue.target_s), queue.priority, 20_000, queue.max_waiting
-    )
+    skills, target_ms = skills_of(queue.skills), ms(queue.target_s)
+    return usual(QueuePolicy(queue.name, skills, target_ms, queue.priority, 20_000, queue.max_waiting))
 
 
 def _merged(streams: list[Iterator[Contact]]) -> Iterator[Contact]:

@@ -3,7 +3,7 @@
 Kept as documentation. A journal that is stored is never made anew: when the engine changes its mind, the
 change goes behind a policy flag and a new journal is stored beside the old one.
 
-    python -m tests.golden.make_routing_journal > tests/golden/routing-v2.jsonl
+    python -m tests.golden.make_routing_journal > tests/golden/routing-v1.jsonl
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ from routing.commands import (
     PauseContact,
     RelaxContact,
     ResumeContact,
+    TargetMissed,
 )
 
 Row = tuple[float, str, str]
@@ -95,6 +96,8 @@ def _line(command: Command) -> str:
             return f"reject {command.kind} {command.reason}"
         case RelaxContact():
             return f"relax {command.contact} {command.ring}"
+        case TargetMissed():
+            return f"late {command.contact}"
         case MoveContact():
             return f"move {command.contact} {command.to} {command.reason}"
         case OverflowTo():

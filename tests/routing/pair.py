@@ -18,6 +18,16 @@ from routing import (
     WithdrawOffer,
 )
 from routing import facts as f
+from routing.commands import (
+    Announce,
+    LimitPassed,
+    MoveContact,
+    OverflowTo,
+    PauseContact,
+    RelaxContact,
+    ResumeContact,
+    TargetMissed,
+)
 from tests.routing.naive import NaiveCentre
 
 
@@ -28,7 +38,8 @@ class Pair:
     def act(self, now_ms: int, facts: tuple[f.Fact, ...]) -> tuple[Activation, Completion]:
         activation = Activation(self.engine.seq + 1, now_ms, facts)
         done = self.engine.activate(activation)
-        assert [plain(command) for command in done.commands] == self.naive.activate(now_ms, list(facts))
+        said = self.naive.activate(now_ms, list(facts))
+        assert [plain(command) for command in done.commands] == said
         offered = {offer.contact: offer.id for offer in self.engine.offer_views()}
         for ring in self.naive.ringing:
             ring.id = offered[ring.caller.id]
@@ -37,7 +48,7 @@ class Pair:
 
 
 def plain(command: Command) -> tuple[Any, ...]:
-    """A command in the words of the naive centre, which does not name offers."""
+    """A command in the words of the naive centre, which names no offers and estimates no waits."""
     match command:
         case AgentChanged(agent, state, reason, since_ms, until_ms, contact):
             return ("agent", agent, state, reason, since_ms, until_ms, contact)
@@ -50,6 +61,22 @@ def plain(command: Command) -> tuple[Any, ...]:
             return ("withdraw", contact, agent, reason)
         case Overflow(contact, queue, reason):
             return ("overflow", contact, queue, reason)
+        case RelaxContact(contact, ring, needs, teams):
+            return ("relax", contact, ring, needs, teams)
+        case TargetMissed(contact, deadline_ms):
+            return ("late", contact, deadline_ms)
+        case MoveContact(contact, queue, to, reason):
+            return ("move", contact, queue, to, reason)
+        case OverflowTo(contact, queue, to, target):
+            return ("overflow_to", contact, queue, to, target)
+        case Announce(contact, position, _):
+            return ("announce", contact, position)
+        case PauseContact(contact, agent, by):
+            return ("pause", contact, agent, by)
+        case ResumeContact(contact, agent):
+            return ("resume", contact, agent)
+        case LimitPassed(agent, reason, since_ms):
+            return ("limit", agent, reason, since_ms)
         case RejectFact(kind, subject, reason):
             return ("reject", kind, subject, reason)
         case _:

@@ -12,8 +12,9 @@ import pytest
 
 from routing import Policy
 from routing import facts as f
+from tests.routing.elsewhere import Elsewhere
 from tests.routing.pair import Pair
-from tests.routing.replay import differences
+from tests.routing.replay import differences, rows_of
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_KINDS = {
@@ -23,6 +24,7 @@ FIRST_KINDS = {
 }
 """the facts that there were when the journal was stored"""
 JOURNAL = ROOT / "tests" / "golden" / "routing-v1.jsonl"
+LIVES = ROOT / "tests" / "golden" / "routing-v2.jsonl"
 
 
 def replay(hash_seed: str, *restore_every: str) -> tuple[int, str]:
@@ -60,6 +62,22 @@ def test_the_journal_agrees_with_the_naive_centre() -> None:
         pair.act(row["now_ms"], tuple(map(f.from_plain, row["facts"])))
 
 
+def test_every_stored_life_replays_identically_under_another_hash_seed() -> None:
+    lives = [json.loads(line) for line in LIVES.read_text(encoding="utf-8").splitlines()]
+    with Elsewhere() as elsewhere:
+        assert [elsewhere.differences(life) for life in lives] == [[]] * len(lives)
+    assert sum(map(len, lives)) > 2_000
+    kinds = {fact["k"] for life in lives for row in life for fact in row["facts"]}
+    assert kinds == {kind.__name__ for kind in f.Fact.__subclasses__()}
+
+
+def test_the_stored_lives_agree_with_the_naive_centre() -> None:
+    for line in LIVES.read_text(encoding="utf-8").splitlines():
+        pair = Pair(Policy())
+        for row in json.loads(line):
+            pair.act(row["now_ms"], tuple(map(f.from_plain, row["facts"])))
+
+
 def test_a_changed_line_is_noticed(tmp_path: Path) -> None:
     lines = JOURNAL.read_text(encoding="utf-8").splitlines()[:40]
     row = json.loads(lines[20])
@@ -67,4 +85,4 @@ def test_a_changed_line_is_noticed(tmp_path: Path) -> None:
     lines[20] = json.dumps(row)
     changed = tmp_path / "changed.jsonl"
     changed.write_text("\n".join(lines), encoding="utf-8")
-    assert list(differences(changed)) == [21]
+    assert list(differences(rows_of(changed))) == [21]

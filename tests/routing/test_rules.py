@@ -186,6 +186,28 @@ def test_a_higher_class_goes_first_and_promotion_ends_the_wait() -> None:
     )
 
 
+def test_who_misses_the_target_gives_way_to_those_in_time_but_not_for_ever() -> None:
+    desk = Desk(replace(SALES, late_ms=60_000), ANN)
+    desk.play(
+        (0, "arrive c1 sales", ""),
+        (15, "arrive c2 sales", ""),
+        (20, "", "late c1"),
+        (25, "ready ann", "ann idle; ring ann c2"),
+        (26, "answer ann", "ann talking"),
+        (75, "arrive c3 sales", ""),
+        (80, "end c2", "ann idle; ring ann c1"),
+    )
+
+
+def test_giving_way_goes_by_the_target_and_not_by_the_credit() -> None:
+    desk = Desk(replace(SALES, late_ms=60_000), ANN, classes={"vip": 30_000})
+    desk.play(
+        (0, "class c1 sales vip", ""),
+        (10, "arrive c2 sales", ""),
+        (19, "ready ann", "ann idle; ring ann c1"),
+    )
+
+
 def test_a_customers_class_is_credit() -> None:
     desk = Desk(SALES, ANN, classes={"vip": 60_000})
     desk.play(

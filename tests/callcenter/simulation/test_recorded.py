@@ -81,7 +81,7 @@ def test_under_another_policy_it_is_another() -> None:
         return replace(policy, queues=queues)
 
     before, after = (figures([recording.simulation(*how).run()]) for how in ((), (claims_first,)))
-    assert after["queues"]["claims"]["abandoned"]["mean"] < before["queues"]["claims"]["abandoned"]["mean"]
+    assert after["queues"]["claims"]["asa_s"]["mean"] < before["queues"]["claims"]["asa_s"]["mean"]
     assert after["queues"]["sales"]["asa_s"]["mean"] > before["queues"]["sales"]["asa_s"]["mean"]
     assert after["all"]["offered"] == before["all"]["offered"]
 
