@@ -88,6 +88,8 @@ class Words:
     prompt: str
     text: str
     digits: str = ""
+    written: str = ""
+    """in writing, where that differs"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,8 +290,9 @@ def _words(flow: Flow, state: State, said: tuple[WordsSchema, ...]) -> tuple[Wor
 def _one(flow: Flow, state: State, words: WordsSchema) -> Words:
     language = state.language
     if words.prompt is not None:
-        texts = flow.prompts.get(words.prompt, {})
-        return Words(language, words.prompt, _render(state, texts.get(language, "")))  # type: ignore[call-overload]
+        texts, written = flow.prompts.get(words.prompt, {}), flow.written.get(words.prompt, {})
+        text, own = (_render(state, of.get(language, "")) for of in (texts, written))  # type: ignore[call-overload]
+        return Words(language, words.prompt, text, written=own)
     if words.digits is not None:
         digits = "".join(c for c in _render(state, words.digits) if c.isalnum())
         return Words(language, "", " ".join(digits), digits)

@@ -14,7 +14,7 @@ from ivr_flows.templates import WordsError, check
 
 SHIPPED = Path(__file__).parent / "flows"
 PROMPTS = Path(__file__).parent / "prompts"
-_BUILT_IN = frozenset({"number"})
+_BUILT_IN = frozenset({"number", "medium"})
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -85,6 +85,10 @@ def complain(flow: Flow) -> Iterator[str]:
         yield from (f"{name}: {complaint}" for complaint in _complain_language(node))
         for source in _templates(flow, node):
             yield from (f"{name}: {complaint}" for complaint in _complain_template(source, known))
+    yield from (f"written: no prompt {name!r}" for name in flow.written if name not in flow.prompts)
+    for name, texts in flow.written.items():
+        for source in texts.values():
+            yield from (f"written.{name}: {complaint}" for complaint in _complain_template(source, known))
     yield from (f"{name}: goes in a circle without waiting for anything" for name in _circles(flow))
     reached = _reached(flow)
     yield from (f"{name}: nothing leads here" for name in flow.nodes if name not in reached)

@@ -171,4 +171,6 @@ class Flow(_Part):
     start: NodeName
     prompts: dict[NodeName, dict[Language, str]] = Field(default_factory=dict)
     """the words of every prompt: for synthesis, for text media and for translators"""
+    written: dict[NodeName, dict[Language, str]] = Field(default_factory=dict)
+    """the words of a prompt in writing, where they differ: no keys to press, no call"""
     nodes: dict[NodeName, Node]

@@ -82,9 +82,10 @@ def test_who_knows_the_way_need_not_listen(centre: Centre) -> None:
     centre.worker.key(interaction.leg, "3")
     centre.settle()
     centre.listen_through(interaction)
-    assert interaction.path[:8] == [
+    assert interaction.path[:9] == [
         "notice",
         "recognise",
+        "which_language",
         "language",
         "english",
         "greet",
@@ -257,6 +258,7 @@ def test_where_a_caller_stands_is_a_fact(centre: Centre, at_collect: Interaction
     assert at_collect.path == [
         "notice",
         "recognise",
+        "which_language",
         "language",
         "chinese",
         "greet",
