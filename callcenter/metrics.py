@@ -91,10 +91,15 @@ class Metrics:
                 self.offered.labels(fact.queue).inc()
                 self._tally(fact.queue, "offered")
             elif isinstance(fact, f.InteractionAnswered):
-                interaction = book.interactions.get(fact.interaction)
+                interaction, written = (
+                    book.interactions.get(fact.interaction),
+                    book.written.open.get(fact.interaction),
+                )
                 queued = interaction is not None and interaction.queued_at_ms > 0
                 if queued and interaction is not None and interaction.taken_at_ms == fact.occurred_at_ms:
                     self._answered(interaction.queue, fact.occurred_at_ms - interaction.queued_at_ms)
+                elif written is not None and written.answered_at_ms == fact.occurred_at_ms:
+                    self._answered(written.queue, fact.occurred_at_ms - written.queued_at_ms)
             elif isinstance(fact, f.InteractionEnded):
                 self.ended.labels(fact.outcome).inc()
                 if fact.outcome == "abandoned":
@@ -178,6 +183,7 @@ class _Live:
         yield from self._recordings()
         yield from self._voice()
         yield from self._edge()
+        yield from self._written()
 
     def _routing(self) -> Iterator[Metric]:
         core = self._core
@@ -212,6 +218,26 @@ class _Live:
             "callcenter_recordings_failed", "Recordings that could not be sealed", core.recordings.failed
         )
         yield CounterMetricFamily("callcenter_recordings_deleted", "Beyond their time", core.keeper.deleted)
+
+    def _written(self) -> Iterator[Metric]:
+        core = self._core
+        counts = CounterMetricFamily(
+            "callcenter_written_events",
+            "Messages taken in and sent, and what queues refused",
+            labels=["what"],
+        )
+        for what, number in sorted(core.written.counts.items()):
+            counts.add_metric([what], number)
+        yield counts
+        if core.web_chat is None:
+            return
+        events = CounterMetricFamily(
+            "callcenter_chat_events", "Conversations begun, and what was refused", labels=["event"]
+        )
+        for event, number in sorted(core.web_chat.counts.items()):
+            events.add_metric([event], number)
+        yield events
+        yield GaugeMetricFamily("callcenter_chat_sockets", "Pages that chat", core.web_chat.sockets)
 
     def _edge(self) -> Iterator[Metric]:
         status = self._core.edge.status

@@ -74,9 +74,11 @@ class AgentDesk:
         now_ms = self._host.clock.now_ms()
         saved = WrapUpSaved(interaction, agent, code, note_ref, now_ms)
         view = self._host.engine.agent_view(agent)
-        live = self._host.book.interactions.get(interaction)
-        theirs = (
-            live is not None and view is not None and (view.contact == live.contact or agent in live.former)
+        book = self._host.book
+        live, written = book.interactions.get(interaction), book.written.open.get(interaction)
+        contact = live.contact if live is not None else written.contact if written is not None else ""
+        theirs = view is not None and (
+            (contact and view.contact == contact) or (live is not None and agent in live.former)
         )
         if view is not None and view.state == WRAP_UP and theirs:
             self._host.submit(saved, rf.WrapUpEnded(agent, now_ms))

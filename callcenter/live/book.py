@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from callcenter.live import facts as f
+from callcenter.messaging.conversations import WRITTEN, Conversations
 from routing.state import LOGGED_OUT
 
 IN_FLOW, WAITING, RINGING, TALKING, WRAPPING = "flow", "waiting", "ringing", "talking", "wrapping"
@@ -112,6 +113,8 @@ class Book:
         self.by_offer: dict[str, str] = {}
         self.by_agent: dict[str, dict[str, None]] = {}
         """ids in the order they came to the agent"""
+        self.written = Conversations()
+        """conversations in writing, apart from calls"""
         self.seats: dict[str, str] = {}
         """devices that agents chose for the day, by login"""
         self.shut: dict[str, str] = {}
@@ -164,6 +167,7 @@ class Book:
         handler = self._apply.get(type(fact))
         if handler is not None:
             handler(fact)
+        self.written.apply(fact)
 
     def of_leg(self, leg: str) -> Interaction | None:
         return self.interactions.get(self.by_leg.get(leg, ""))
@@ -193,6 +197,7 @@ class Book:
         seat."""
         if command["k"] == "AgentChanged" and command["state"] == LOGGED_OUT:
             self.seats.pop(command["agent"], None)
+        self.written.apply_command(command)
         if command["k"] == "AgentChanged" and command["state"] != "wrap_up":
             for interaction in self.of_agent(command["agent"]):
                 self.close(interaction.id, command["agent"])
@@ -218,6 +223,7 @@ class Book:
     def snapshot(self) -> dict[str, Any]:
         return {
             "interactions": self._snapshot(),
+            "written": self.written.snapshot(),
             "seats": dict(self.seats),
             "shut": dict(self.shut),
             "announcement": self.announcement,
@@ -244,11 +250,13 @@ class Book:
         for table in tables:
             table.clear()
         self.announcement = ""
+        self.written.clear()
 
     def restore(self, state: dict[str, Any]) -> None:
         self.seats.update(state["seats"])
         self.shut.update(state["shut"])
         self.announcement = state["announcement"]
+        self.written.restore(state.get("written", []))
         for row in state["interactions"]:
             guests = {guest["leg"]: Guest(**guest) for guest in row.get("guests", ())}
             interaction = Interaction(**{**row, "guests": guests})
@@ -293,6 +301,8 @@ class Book:
         self._drop_if_over(interaction)
 
     def _started(self, fact: f.InteractionStarted) -> None:
+        if fact.medium in WRITTEN:
+            return
         self.interactions[fact.interaction] = Interaction(
             fact.interaction,
             fact.medium,

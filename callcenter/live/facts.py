@@ -370,6 +370,43 @@ class MessageDone:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """The customer wrote. `client`: the id that their side gave it; the same one again is no second message."""
+
+    interaction: str
+    message: str
+    client: str
+    ref: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSent:
+    """We wrote. by: the agent's login, or `flow`. `client`: the id that the agent's page gave it; "" of a flow's."""
+
+    interaction: str
+    message: str
+    by: str
+    client: str
+    ref: str
+    occurred_at_ms: int
+    choices: tuple[str, ...] = ()
+    """answers that a flow offers, by the key that each stands for"""
+    choices_ref: str = ""
+    """their words"""
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesRead:
+    """Everything up to the `n`th message of the conversation. by: a login, or "" for the customer."""
+
+    interaction: str
+    by: str
+    n: int
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecordingsHeld:
     """Legal hold: nothing of this interaction is deleted until it is lifted."""
 
@@ -492,6 +529,9 @@ LIVE_KINDS = (
     RecordingDeleted,
     MessageTaken,
     MessageDone,
+    MessageReceived,
+    MessageSent,
+    MessagesRead,
     RecordingsHeld,
     RecordingsFreed,
     InteractionEnded,

@@ -11,10 +11,10 @@ from sqlalchemy import Connection, Engine, bindparam, text
 
 from callcenter.kernel import logging
 from callcenter.kernel.envelope import MasterKey
-from callcenter.live.book import Interaction
 from callcenter.live.facts import CustomerMatched
 from callcenter.live.host import Host
 from callcenter.live.hours import HoursKeeper
+from callcenter.messaging.text_flows import Party
 from crm_core.customers import CustomerService
 from crm_core.db import reads, session
 from crm_core.sales_agents import SalesAgentService
@@ -49,7 +49,7 @@ class CrmLookups:
 
     def ask(
         self,
-        interaction: Interaction,
+        interaction: Party,
         name: str,
         args: Mapping[str, str],
         answer: Callable[[Result | None], None],

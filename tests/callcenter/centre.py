@@ -32,6 +32,8 @@ from callcenter.live.offers import CallRules, Offers, Seat
 from callcenter.live.supervision import Supervision
 from callcenter.live.voice_desk import DeskRules, VoiceDesk
 from callcenter.live.waiting import WaitingRoom
+from callcenter.messaging.desk import WrittenDesk, WrittenRules
+from callcenter.messaging.text_flows import Party
 from ivr_flows.interpreter import Words
 from ivr_flows.library import shipped
 from ivr_flows.schema import Flow
@@ -131,7 +133,7 @@ class Answers:
 
     def ask(
         self,
-        interaction: Interaction,
+        interaction: Party,
         name: str,
         args: Mapping[str, str],
         answer: Callable[[Mapping[str, Any] | None], None],
@@ -340,6 +342,17 @@ class Centre:
             lambda: {self.worker.boot},
         )
         self.messages = Messages(self.host)
+        self.written = WrittenDesk(
+            self.host,
+            self.scheduler,
+            self.ids,
+            self.answers,
+            self.answers,
+            self.flow_files,
+            lambda: self.directory.default_queue,
+            str.upper,
+            WrittenRules(idle_s=600, gone_s=120),
+        )
         self.agents = AgentDesk(self.host, self.people, lambda: self.codes, lambda: REASONS)
         return recovered
 
@@ -350,6 +363,7 @@ class Centre:
     def _begin(self) -> None:
         if self.policy.digest() != self.host.engine.policy.digest():
             self.host.submit(rf.PolicyReplaced(self.policy))
+        self.written.begin_day()
 
     # --- letting things happen -------------------------------------------------------------------
 

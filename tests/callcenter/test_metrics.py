@@ -22,7 +22,7 @@ SERIES = {
     "callcenter_queue_longest_wait_seconds", "callcenter_agents", "callcenter_journal_backlog", "callcenter_service_level",
     "callcenter_voice_events_total", "callcenter_prompts_missing_total", "callcenter_voice_legs", "callcenter_voice_refused_total",
     "callcenter_alarm", "callcenter_recordings_waiting", "callcenter_recordings_failed_total", "callcenter_recordings_deleted_total",
-    "callcenter_policy_refused_total",
+    "callcenter_policy_refused_total", "callcenter_chat_events_total", "callcenter_chat_sockets",
 }  # fmt: skip
 
 
@@ -57,6 +57,8 @@ class Gauge:
                 }
             ),
             clock=self.centre.clock,
+            written=self.centre.written,
+            web_chat=SimpleNamespace(counts={"started": 1}, sockets=2),
             alarms=SimpleNamespace(standing={"recordings_disk": (1, "5 MB")}),
             recordings=SimpleNamespace(waiting=2, failed=1),
             keeper=SimpleNamespace(deleted=3),

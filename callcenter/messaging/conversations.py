@@ -1,0 +1,231 @@
+"""The open written conversations: a fold over facts and nothing else, as the book of calls is.
+
+Every message has a place, 1 for the first of its conversation: cursors, read marks and resumption count by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from callcenter.live import facts as f
+
+WRITTEN = frozenset({"chat"})
+"""media whose interactions are conversations here"""
+IN_FLOW, WAITING, RINGING, TALKING, WRAPPING = "flow", "waiting", "ringing", "talking", "wrapping"
+FLOW = "flow"
+"""who writes for a flow"""
+
+
+@dataclass(slots=True)
+class Message:
+    id: str
+    by: str
+    """"" for the customer, else an agent's login or `flow`"""
+    ref: str
+    at_ms: int
+    choices: list[str] = field(default_factory=list)
+    choices_ref: str = ""
+
+
+@dataclass(slots=True)
+class Conversation:
+    id: str
+    medium: str
+    number: str
+    """the point of ours that was written to"""
+    party_ref: str
+    arrived_at_ms: int
+    state: str = IN_FLOW
+    customer: int = 0
+    klass: str = ""
+    last_agent: str = ""
+    verified: str = ""
+    flow: str = ""
+    node: str = ""
+    language: str = "zh"
+    tries: int = 0
+    vars_ref: str = ""
+    path: list[str] = field(default_factory=list)
+    contact: str = ""
+    queue: str = ""
+    queued_at_ms: int = 0
+    offer: str = ""
+    agent: str = ""
+    answered_at_ms: int = 0
+    heard_at_ms: int = 0
+    """when the customer last wrote"""
+    messages: list[Message] = field(default_factory=list)
+    clients: dict[str, int] = field(default_factory=dict)
+    """id that the writer's side gave -> place"""
+    read: dict[str, int] = field(default_factory=dict)
+    """who ("" for the customer) -> last place read"""
+
+    @property
+    def unread(self) -> int:
+        """Of the customer's messages, those that no agent has read."""
+        seen = self.read.get(self.agent, 0)
+        return sum(1 for message in self.messages[seen:] if not message.by)
+
+    def waits_since_ms(self) -> int:
+        """When the oldest message came that nobody has answered; 0 where none is open."""
+        since = 0
+        for message in reversed(self.messages):
+            if message.by and message.by != FLOW:
+                break
+            if not message.by:
+                since = message.at_ms
+        return since
+
+
+class Conversations:
+    def __init__(self) -> None:
+        self.open: dict[str, Conversation] = {}
+        self._by_contact: dict[str, str] = {}
+        self._by_offer: dict[str, str] = {}
+        self._apply: dict[type, Callable[[Any], None]] = {
+            f.InteractionStarted: self._started,
+            f.CustomerMatched: lambda fact: self._set(
+                fact, customer=fact.customer, klass=fact.klass, last_agent=fact.last_agent
+            ),
+            f.CallerVerified: lambda fact: self._set(fact, verified=fact.how),
+            f.FlowMoved: self._moved,
+            f.InteractionQueued: self._queued,
+            f.QueueChanged: lambda fact: self._set(fact, queue=fact.queue),
+            f.AgentDialled: self._offered,
+            f.OfferEnded: self._offer_ended,
+            f.InteractionAnswered: self._answered,
+            f.MessageReceived: lambda fact: self._wrote(fact, ""),
+            f.MessageSent: lambda fact: self._wrote(fact, fact.by),
+            f.MessagesRead: self._read,
+            f.InteractionEnded: self._ended,
+            f.WrapUpSaved: lambda fact: self._close(fact.interaction, fact.agent),
+        }
+
+    def apply(self, fact: object) -> None:
+        """Facts of other kinds, and of interactions that are no open conversations, pass by."""
+        handler = self._apply.get(type(fact))
+        if handler is not None:
+            handler(fact)
+
+    def apply_command(self, command: dict[str, Any]) -> None:
+        """The end of an agent's wrap-up closes what they wrapped up."""
+        if command["k"] == "AgentChanged" and command["state"] != "wrap_up":
+            for conversation in list(self.of_agent(command["agent"])):
+                self._close(conversation.id, command["agent"])
+
+    def of_contact(self, contact: str) -> Conversation | None:
+        return self.open.get(self._by_contact.get(contact, ""))
+
+    def of_offer(self, offer: str) -> Conversation | None:
+        return self.open.get(self._by_offer.get(offer, ""))
+
+    def of_agent(self, agent: str) -> Iterator[Conversation]:
+        """Ringing, talking or wrapping with this agent, in the order of arrival."""
+        return (one for one in self.open.values() if agent and one.agent == agent)
+
+    def snapshot(self) -> list[dict[str, Any]]:
+        return [asdict(conversation) for conversation in self.open.values()]
+
+    def restore(self, rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            messages = [Message(**message) for message in row["messages"]]
+            conversation = Conversation(**{**row, "messages": messages})
+            self.open[conversation.id] = conversation
+            if conversation.contact and conversation.state != WRAPPING:
+                self._by_contact[conversation.contact] = conversation.id
+            if conversation.offer:
+                self._by_offer[conversation.offer] = conversation.id
+
+    def clear(self) -> None:
+        for table in (self.open, self._by_contact, self._by_offer):
+            table.clear()
+
+    def _set(self, fact: Any, **changes: Any) -> None:
+        conversation = self.open.get(fact.interaction)
+        if conversation is not None:
+            for name, value in changes.items():
+                setattr(conversation, name, value)
+
+    def _started(self, fact: f.InteractionStarted) -> None:
+        if fact.medium in WRITTEN:
+            at_ms = fact.occurred_at_ms
+            self.open[fact.interaction] = Conversation(
+                fact.interaction, fact.medium, fact.number, fact.party_ref, at_ms, heard_at_ms=at_ms
+            )
+
+    def _moved(self, fact: f.FlowMoved) -> None:
+        conversation = self.open.get(fact.interaction)
+        if conversation is None:
+            return
+        conversation.flow, conversation.node, conversation.language = fact.flow, fact.node, fact.language
+        conversation.tries, conversation.vars_ref = fact.tries, fact.vars_ref or conversation.vars_ref
+        if conversation.state == WAITING:
+            self._by_contact.pop(conversation.contact, None)
+            conversation.state, conversation.contact, conversation.queue = IN_FLOW, "", ""
+        for node in fact.passed or (fact.node,):
+            if not conversation.path or conversation.path[-1] != node:
+                conversation.path.append(node)
+
+    def _queued(self, fact: f.InteractionQueued) -> None:
+        conversation = self.open.get(fact.interaction)
+        if conversation is None:
+            return
+        self._by_contact.pop(conversation.contact, None)
+        conversation.state, conversation.contact, conversation.queue = WAITING, fact.contact, fact.queue
+        conversation.queued_at_ms, conversation.agent, conversation.offer = fact.occurred_at_ms, "", ""
+        self._by_contact[fact.contact] = conversation.id
+
+    def _offered(self, fact: f.AgentDialled) -> None:
+        conversation = self.open.get(fact.interaction)
+        if conversation is not None:
+            conversation.state, conversation.offer, conversation.agent = RINGING, fact.offer, fact.agent
+            self._by_offer[fact.offer] = conversation.id
+
+    def _offer_ended(self, fact: f.OfferEnded) -> None:
+        self._by_offer.pop(fact.offer, None)
+        conversation = self.open.get(fact.interaction)
+        if conversation is not None and conversation.offer == fact.offer:
+            conversation.state, conversation.offer, conversation.agent = WAITING, "", ""
+
+    def _answered(self, fact: f.InteractionAnswered) -> None:
+        self._by_offer.pop(fact.offer, None)
+        conversation = self.open.get(fact.interaction)
+        if conversation is not None:
+            conversation.state, conversation.offer, conversation.agent = TALKING, "", fact.agent
+            conversation.answered_at_ms = conversation.answered_at_ms or fact.occurred_at_ms
+
+    def _wrote(self, fact: f.MessageReceived | f.MessageSent, by: str) -> None:
+        conversation = self.open.get(fact.interaction)
+        if conversation is None:
+            return
+        message = Message(fact.message, by, fact.ref, fact.occurred_at_ms)
+        if isinstance(fact, f.MessageSent):
+            message.choices, message.choices_ref = list(fact.choices), fact.choices_ref
+        else:
+            conversation.heard_at_ms = fact.occurred_at_ms
+        conversation.messages.append(message)
+        if fact.client:
+            conversation.clients[f"{by}/{fact.client}"] = len(conversation.messages)
+
+    def _read(self, fact: f.MessagesRead) -> None:
+        conversation = self.open.get(fact.interaction)
+        if conversation is not None and fact.n > conversation.read.get(fact.by, 0):
+            conversation.read[fact.by] = fact.n
+
+    def _ended(self, fact: f.InteractionEnded) -> None:
+        conversation = self.open.get(fact.interaction)
+        if conversation is None:
+            return
+        self._by_contact.pop(conversation.contact, None)
+        self._by_offer.pop(conversation.offer, None)
+        if conversation.state == TALKING:
+            conversation.state, conversation.offer = WRAPPING, ""
+        else:
+            del self.open[conversation.id]
+
+    def _close(self, interaction: str, agent: str) -> None:
+        conversation = self.open.get(interaction)
+        if conversation is not None and conversation.state == WRAPPING and conversation.agent == agent:
+            del self.open[interaction]
