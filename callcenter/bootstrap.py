@@ -54,12 +54,15 @@ from callcenter.live.speech import Speech
 from callcenter.live.supervision import Supervision
 from callcenter.live.voice_desk import DeskRules, VoiceDesk
 from callcenter.live.waiting import WaitingRoom
+from callcenter.messaging.desk import WrittenDesk, WrittenRules
 from callcenter.metrics import Metrics
 from callcenter.queries import cut_off_since
 from callcenter.recordings import RecordingArchive
+from channels.webchat.adapter import WebChat
 from config.settings import Settings, split_address
 from crm_core.db import migrate, open_engine
 from ivr_flows.library import PROMPTS, shipped
+from ivr_flows.schema import Flow
 from routing import facts as rf
 from softphone_ui.app import Panel, build_app
 
@@ -209,6 +212,17 @@ class Core:
             self.desk.waits,
             self.desk.left_queue,
         )
+        self.written = WrittenDesk(
+            host,
+            self.scheduler,
+            self.ids,
+            self.lookups,
+            self.lookups,
+            flows,
+            lambda: self.directory.default_queue,
+            self.directory.name_of,
+            WrittenRules(settings.chat.idle_s, settings.chat.gone_s),
+        )
         self.key_entry = self.desk.key_entry = KeyEntry(
             host, self.scheduler, self.pool, self.lookups.id_number_ends, self.executor
         )
@@ -255,6 +269,20 @@ class Core:
         self.metrics = Metrics(self)
         host.listeners.append(trail.tell)
         self.panel = Panel(self, flows)
+        self.web_chat = self._web_chat(flows)
+
+    def _web_chat(self, flows: dict[str, Flow]) -> WebChat | None:
+        chat = self.settings.chat
+        if not chat.flow:
+            return None
+        if chat.flow not in flows:
+            raise ConfigError("chat.flow", chat.flow, f"one of {sorted(flows)}")
+        return WebChat(
+            chat,
+            self.written,
+            self.settings.voice.region,
+            lambda interaction: self.master.blind_index("chat-visit", interaction),
+        )
 
     async def start(self) -> None:
         """Policy, people, workers, pages; ready when all of them are."""
@@ -281,6 +309,7 @@ class Core:
         self._policy_changed()
         self.rules.watch()
         self.learning.start()
+        self.written.begin_day()
         self.hours.watch()
         self.agents.start_of_day()
 
@@ -289,8 +318,11 @@ class Core:
 
         settings_http = self.settings.http
         host, port = split_address(settings_http.listen)
+        app = build_app(self.panel)
+        if self.web_chat is not None:
+            app.include_router(self.web_chat.router)
         config = uvicorn.Config(
-            build_app(self.panel),
+            app,
             host=host,
             port=port,
             log_config=None,

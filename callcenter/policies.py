@@ -96,9 +96,10 @@ def overlay(base: Policy, file: PolicyFile) -> Policy:
         if agent.login not in agents:
             raise ValueError(f"agents: no agent {agent.login!r}")
         agents[agent.login] = _agent(agents[agent.login], agent.skills, agent.wrap_up_s)
-        agents[agent.login] = replace(
-            agents[agent.login], capacity=tuple(agent.capacity.items()), total_load=agent.total_load
-        )
+        agents[agent.login] = replace(agents[agent.login], total_load=agent.total_load)
+        if agent.capacity is not None:
+            capacity = tuple(agent.capacity.items())
+            agents[agent.login] = replace(agents[agent.login], capacity=capacity)
     for team, logins in file.teams.items():
         for login in logins:
             if login not in agents:

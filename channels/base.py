@@ -3,7 +3,46 @@ nothing of what stands behind them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
+
+
+class WrittenIntake(Protocol):
+    """What a written medium that goes on live (chat) may ask of the application. All on the core's loop; refusals are
+    NotAllowed with a code."""
+
+    def begin(
+        self, medium: str, number: str, flow: str, language: str, party: str = "", verified: str = ""
+    ) -> str:
+        """A conversation begins; answers its id. `party`: the contact point that the customer is known by; `verified`:
+        how it became certain."""
+        ...
+
+    def receive(
+        self, interaction: str, client: str, text: str, committed: Callable[[int], None] = lambda _n: None
+    ) -> None:
+        """The customer wrote; `committed` hears the message's place once it is safe. The same `client` again is the
+        same message. Raises conversation_over, empty, too_long."""
+        ...
+
+    def customer_read(self, interaction: str, n: int) -> None: ...
+
+    def typing(self, interaction: str, by: str = "") -> None: ...
+
+    def leave(self, interaction: str) -> None: ...
+
+    def watch(self, interaction: str, changed: Callable[[str], None]) -> Callable[[], None]:
+        """The customer reads from now on, and is told of changes; answers what to call when that is over."""
+        ...
+
+    def thread(self, interaction: str, after: int) -> list[dict[str, Any]]:
+        """Messages behind this place: n, by (customer, agent, flow), name, text, at_ms, choices (words to answer
+        with)."""
+        ...
+
+    def standing(self, interaction: str) -> dict[str, Any]:
+        """state (flow, waiting, talking, over), position and read (how far the agent has read), agent, typing."""
+        ...
 
 
 class VoiceEvents(Protocol):

@@ -84,7 +84,7 @@ class PolicyAgent(Section):
     login: Name
     skills: dict[Name, Level] | None = None
     wrap_up_s: Age | None = None
-    capacity: dict[Media, Annotated[int, Field(ge=0, le=50)]] = Field(default={"voice": 1})
+    capacity: dict[Media, Annotated[int, Field(ge=0, le=50)]] | None = None
     total_load: Annotated[int, Field(ge=1, le=1_000)] = 100
 
 

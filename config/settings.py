@@ -441,6 +441,38 @@ class Oidc(Section):
         return self
 
 
+class Chat(Section):
+    """Web chat."""
+
+    flow: str = ""
+    """what visitors meet first; empty: there is no chat"""
+    origins: tuple[str, ...] = ()
+    """sites that may embed the widget, as `https://www.example.com`"""
+    per_agent: Annotated[int, Field(ge=1, le=20)] = 3
+    """conversations at the same time"""
+    target_s: Annotated[int, Field(ge=1, le=86_400)] = 60
+    """within which a person is to be there"""
+    rate: Annotated[str, Field(pattern=r"^[0-9]{1,5}/(second|minute|hour)$")] = "6/minute"
+    """new conversations of an address"""
+    idle_s: Annotated[int, Field(ge=10, le=86_400)] = 900
+    """a visitor who does not go on with the flow has left after so long"""
+    gone_s: Annotated[int, Field(ge=5, le=86_400)] = 180
+    """one who waits and has closed the page, after so long"""
+    identity_key_file: Path | None = None
+    """verifies the signed identities (JWT, `aud` web-chat) of visitors: a shared secret for HS256, else a public key"""
+    identity_algorithm: Literal["HS256", "RS256", "ES256"] = "HS256"
+
+    @field_validator("origins")
+    @classmethod
+    def _plain(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not re.fullmatch(r"https?://[a-z0-9.\-\[\]:]+", origin):
+                raise ValueError(
+                    f"{origin!r}: expected a scheme and a host in small letters, as https://www.example.com"
+                )
+        return origins
+
+
 class Settings(Section):
     database: Database = Database()
     journal: Journal = Journal()
@@ -453,6 +485,7 @@ class Settings(Section):
     oidc: Oidc = Oidc()
     webrtc: WebRtc = WebRtc()
     hours: OpeningHours = OpeningHours()
+    chat: Chat = Chat()
     trunks: tuple[Trunk, ...] = ()
     numbers: tuple[Number, ...] = ()
     queues: tuple[Queue, ...] = ()
@@ -557,6 +590,9 @@ def _anchored(settings: Settings, base: Path) -> Settings:
     webrtc = settings.webrtc.model_copy(
         update={"identity_key_file": _anchored_path(settings.webrtc.identity_key_file, base)}
     )
+    chat = settings.chat.model_copy(
+        update={"identity_key_file": _anchored_path(settings.chat.identity_key_file, base)}
+    )
     oidc = settings.oidc.model_copy(
         update={"client_secret_file": _anchored_path(settings.oidc.client_secret_file, base)}
     )
@@ -572,6 +608,7 @@ def _anchored(settings: Settings, base: Path) -> Settings:
             "voice": voice,
             "http": http,
             "webrtc": webrtc,
+            "chat": chat,
             "routing": routing,
             "oidc": oidc,
             "trunks": trunks,

@@ -23,6 +23,7 @@ STATUS = {
     "password_change_needed": 403,
     "no_interaction": 404,
     "not_explained": 503,
+    "not_safe": 503,
     "unknown_kind": 404,
     "unknown_record": 404,
     "unknown_change": 404,

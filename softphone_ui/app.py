@@ -19,6 +19,7 @@ from softphone_ui import (
     audit_api,
     board_api,
     calls_api,
+    chats_api,
     explain_api,
     feed,
     messages_api,
@@ -88,6 +89,7 @@ def build_app(panel: Panel) -> FastAPI:
     for part in (
         api,
         calls_api,
+        chats_api,
         supervise_api,
         phone_api,
         board_api,

@@ -42,9 +42,11 @@ async def panel_page(request: Request, lang: str = "") -> Response:
     settings = {
         "csrf": who.csrf,
         "login": who.login,
+        "name": who.name,
         "role": who.role,
         "language": language,
         "words": words,
+        "chat": panel.has_chat,
         "device": panel.device(who.login),
         "ice_servers": panel.ice_servers(),
         "version": VERSION,

@@ -29,14 +29,16 @@ from callcenter.live.facts import (
 )
 from callcenter.live.host import AnyFact
 from callcenter.live.messages import VoiceMessage
+from callcenter.messaging.conversations import Conversation
 from callcenter.queries import ContactQueries
 from config.settings import BROWSER
 from ivr_flows.schema import Flow
 from routing import AgentChanged, Command
 from routing.facts import PolicyReplaced
-from routing.policy import satisfies
+from routing.policy import VOICE, satisfies
 from softphone_ui.auth import Identity, Sessions
 from softphone_ui.board import Board
+from softphone_ui.chats import Chats
 from softphone_ui.hub import Hub
 from softphone_ui.oidc import OidcLogin
 from softphone_ui.people import PeopleDesk
@@ -98,6 +100,8 @@ class Panel:
         self.board = Board(core)
         self.recordings = Recordings(core)
         core.alarms.changed = self._alarms_changed
+        self.written, self.chats = core.written, Chats(core, self._card)
+        core.written.changed.append(self._chat_changed)
         self.messages = core.messages
         core.messages.changed = self._message_changed
         self.secure_cookies: bool = (
@@ -203,8 +207,11 @@ class Panel:
         theirs = live is not None and (
             (live.agent == agent and live.state in (TALKING, CALLING, WRAPPING)) or agent in live.former
         )
+        written = self._book.written.open.get(interaction)
         if live is not None and theirs:
             party_ref = live.party_ref
+        elif written is not None and written.agent == agent:
+            party_ref = written.party_ref
         else:
             party_ref = await self.queries.party_of(interaction, agent)
         self._agents.wrap_up(agent, interaction, code, note, party_ref)
@@ -231,11 +238,12 @@ class Panel:
             },
             "queues": self._queues(),
             "agents": self._everybody() if agent is None else [],
-            "calls": self._calls(login) if agent is None else [],
+            "calls": [*self._calls(login), *self.chats.open()] if agent is None else [],
             "parked": self._parked(),
             "alarms": self._alarms() if agent is None else [],
             "announcement": self.supervision.announcement(),
             "messages": self._messages(login),
+            "chats": self.chats.of_agent(login) if agent is not None else [],
             "phone": self.browser_phones.phones.get(login),
             "contacts": [
                 *(self._contact(interaction, self._state_for(interaction, login)) for interaction in mine),
@@ -248,8 +256,8 @@ class Panel:
         engine, titles = self._host.engine, self._core.directory.queue_titles()
         queues = [
             {"name": name, "title": titles.get(name, name), "waiting": engine.queue_view(name)[0]}
-            for name in engine.policy.queues
-            if engine.is_open(name)
+            for name, queue in engine.policy.queues.items()
+            if engine.is_open(name) and queue.medium == VOICE
         ]
         return {"agents": self._everybody(), "queues": queues}
 
@@ -305,6 +313,11 @@ class Panel:
 
     def _keyed_on(self, live: Interaction) -> None:
         self.hub.push_soon(live.agent)
+
+    def _chat_changed(self, interaction: str) -> None:
+        conversation = self._book.written.open.get(interaction)
+        if conversation is not None and conversation.agent:
+            self.hub.push_soon(conversation.agent)
 
     def _message_changed(self, _message: VoiceMessage) -> None:
         for login in self.hub.logins():
@@ -445,7 +458,7 @@ class Panel:
         titles = self._titles.get(interaction.flow, {})
         return [titles[step] for step in interaction.path if step in titles]
 
-    def _card(self, interaction: Interaction) -> Plain | None:
+    def _card(self, interaction: Interaction | Conversation) -> Plain | None:
         """The customer, as far as known; fetched once per interaction, off the loop."""
         if not interaction.customer:
             return None
@@ -457,7 +470,7 @@ class Panel:
             task.add_done_callback(self._tasks.discard)
         return self._cards[key]
 
-    async def _fetch_card(self, key: str, interaction: Interaction) -> None:
+    async def _fetch_card(self, key: str, interaction: Interaction | Conversation) -> None:
         agent = interaction.agent
         if len(self._cards) > 2_000:
             self._cards.clear()
@@ -466,18 +479,19 @@ class Panel:
         except Exception:
             log.exception("card_unreadable", interaction=interaction.id)
             self._cards[key] = {}
-        live = self._book.interactions.get(interaction.id)
+        live = self._book.interactions.get(interaction.id) or self._book.written.open.get(interaction.id)
         self.hub.push(live.agent if live is not None and live.agent else agent)
 
     def _queues(self) -> list[Plain]:
         titles = self._core.directory.queue_titles()
         rows = []
-        for name in self._host.engine.policy.queues:
+        for name, queue in self._host.engine.policy.queues.items():
             waiting, longest_ms = self._host.engine.queue_view(name, self._host.clock.now_ms())
             rows.append(
                 {
                     "name": name,
                     "title": titles.get(name, name),
+                    "medium": queue.medium,
                     "waiting": waiting,
                     "longest_ms": longest_ms,
                     "open": self._host.engine.is_open(name),
@@ -520,6 +534,10 @@ class Panel:
         """Where this person sits today: browser, the account of a desk phone, or "" for their own device."""
         device = self._book.seats.get(login, "")
         return device if device in ("", BROWSER) else device.removeprefix("sip:").partition("@")[0]
+
+    @property
+    def has_chat(self) -> bool:
+        return bool(self._core.settings.chat.flow)
 
     @property
     def has_browser_phones(self) -> bool:

@@ -9,6 +9,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "own.state": frozenset({AGENT}),
     "own.offers": frozenset({AGENT}),
     "own.call": frozenset({AGENT}),
+    "own.chats": frozenset({AGENT}),
     "own.wrap_up": frozenset({AGENT}),
     "own.phone": frozenset({AGENT, SUPERVISOR}),
     "own.messages": frozenset({AGENT, SUPERVISOR}),

@@ -5,13 +5,12 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-import jwt
 from limits import parse
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-from callcenter.kernel.e164 import to_e164
-from callcenter.kernel.errors import ConfigError, NotAllowed
+from callcenter.kernel.errors import NotAllowed
+from callcenter.kernel.signed_identity import SignedIdentity
 
 AUDIENCE = "web-call"
 _MOST_VISITS = 1_000
@@ -22,15 +21,9 @@ class WebCalls:
         self, numbers: tuple[str, ...], rate: str, region: str, key_file: Path | None, algorithm: str
     ) -> None:
         """`rate` as in `6/minute`, for each address. Raises ConfigError where the key cannot be read."""
-        self._numbers, self._rate, self._region = numbers, parse(rate), region
+        self._numbers, self._rate = numbers, parse(rate)
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
-        self._algorithm = algorithm
-        self._key = ""
-        if key_file is not None:
-            try:
-                self._key = key_file.read_text().strip()
-            except OSError as error:
-                raise ConfigError("webrtc.identity_key_file", str(key_file), "a readable file") from error
+        self._identity = SignedIdentity("webrtc.identity_key_file", key_file, algorithm, AUDIENCE, region)
         self._visits: dict[str, str] = {}
         """by the word that goes with a call: the visitor's number, until the call arrives"""
 
@@ -58,21 +51,7 @@ class WebCalls:
         bad_identity."""
         if not identity:
             return ""
-        if not self._key:
-            raise NotAllowed("bad_identity")
-        try:
-            claims = jwt.decode(
-                identity,
-                self._key,
-                algorithms=[self._algorithm],
-                audience=AUDIENCE,
-                options={"require": ["exp", "aud", "phone"]},
-            )
-            phone = to_e164(str(claims["phone"]), self._region)
-        except (jwt.PyJWTError, ValueError, TypeError) as error:
-            raise NotAllowed("bad_identity") from error
-        if phone is None:
-            raise NotAllowed("bad_identity")
+        phone = self._identity.phone(identity)
         while len(self._visits) >= _MOST_VISITS:
             self._visits.pop(next(iter(self._visits)))
         word = secrets.token_urlsafe(18)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
 
@@ -13,6 +13,7 @@ from callcenter.directory.reasons import ReasonPublic, ReasonService
 from callcenter.directory.rules import RulesFile
 from callcenter.kernel import logging
 from callcenter.live.offers import Seat
+from callcenter.messaging.desk import line
 from callcenter.policies import usual
 from channels.voice.browser.link import host_of
 from config.policy import PolicyError
@@ -25,6 +26,9 @@ from routing.policy import AgentPolicy, Policy, QueuePolicy, skills_of
 
 log = logging.get("directory")
 _DIRECT = "direct_"
+_CHAT = "Chat"
+_WRITTEN_RING_MS = 45_000
+"""an offer of a written contact may be looked at before it is taken"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,10 @@ class Directory:
         return user.name if user is not None else login
 
     def queue_titles(self) -> dict[str, str]:
-        return {queue.name: queue.title or queue.name for queue in self.queues}
+        titles = {queue.name: queue.title or queue.name for queue in self.queues}
+        if self._settings.chat.flow:
+            titles |= {line(name, "chat"): f"{title} · {_CHAT}" for name, title in titles.items()}
+        return titles
 
     def seat(self, agent: str) -> Seat | None:
         user = self.people.get(agent)
@@ -150,10 +157,16 @@ class Directory:
 
     def base_policy(self) -> Policy:
         """Of the records alone."""
-        routing = self._settings.routing
+        routing, chat = self._settings.routing, self._settings.chat
+        queues = {queue.name: _queue_policy(queue) for queue in self.queues}
+        capacity: tuple[tuple[str, int], ...] = (("voice", 1),)
+        if chat.flow:
+            lines = [_line(queue, "chat", chat.target_s * 1000) for queue in queues.values()]
+            queues |= {one.name: one for one in lines}
+            capacity = (("chat", chat.per_agent), *capacity)
         return Policy(
-            queues={queue.name: _queue_policy(queue) for queue in self.queues},
-            agents=_agent_policies(self.agents.values()),
+            queues=queues,
+            agents=_agent_policies(self.agents.values(), capacity),
             missed_action=routing.missed_action,
             decline_pause_ms=routing.decline_pause_s * 1000,
             device_pause_ms=routing.device_pause_s * 1000,
@@ -181,9 +194,16 @@ def _queue_policy(queue: QueueRecord) -> QueuePolicy:
     )
 
 
-def _agent_policies(users: Iterable[User]) -> dict[str, AgentPolicy]:
+def _line(queue: QueuePolicy, medium: str, target_ms: int) -> QueuePolicy:
+    """The queue's line for a written medium: the same people and skills, a target of its own."""
+    name = line(queue.name, medium)
+    return usual(replace(queue, name=name, medium=medium, target_ms=target_ms, ring_ms=_WRITTEN_RING_MS))
+
+
+def _agent_policies(users: Iterable[User], capacity: tuple[tuple[str, int], ...]) -> dict[str, AgentPolicy]:
     return {
-        user.login: AgentPolicy(user.login, skills_of(user.skills), user.wrap_up_s * 1000) for user in users
+        user.login: AgentPolicy(user.login, skills_of(user.skills), user.wrap_up_s * 1000, capacity=capacity)
+        for user in users
     }
 
 

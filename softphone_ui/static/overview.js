@@ -84,7 +84,7 @@ function actions(row, idle, act) {
     return make("button", { class: "button", id, type: "button", onclick: () => act(byId(id), "POST", `/supervise/interactions/${row.id}/${path}`, body) }, say(word));
   };
   const found = [];
-  if (row.state === "talking") {
+  if (row.state === "talking" && row.medium !== "chat") {
     const way = { talk: "barge" }[mine?.mode] ?? mine?.mode;
     for (const word of ["listen", "whisper", "barge"]) {
       const one = button(word, "watch", { way: word });
@@ -94,7 +94,7 @@ function actions(row, idle, act) {
     if (mine?.joined) found.push(button("take_over", "take-over"));
   }
   if (mine) found.push(button("leave", "leave"));
-  if (["waiting", "parked"].includes(row.state) && idle.length) {
+  if (["waiting", "parked"].includes(row.state) && idle.length && row.medium !== "chat") {
     const id = `assign-${row.id}`;
     found.push(make("select", { id, "aria-label": say("assign"),
       onchange: (event) => event.target.value && act(byId(id), "POST", `/supervise/interactions/${row.id}/assign`, { agent: event.target.value }) },

@@ -1,5 +1,6 @@
 import { byId, call, duration, make, moment, money, reasonWord, say, settings, toast } from "./common.js";
 import { CallControls, parkedRows } from "./call.js";
+import { Inbox } from "./inbox.js";
 import { Link } from "./link.js";
 import { messageRows } from "./messages.js";
 import { renderOverview } from "./overview.js";
@@ -7,7 +8,7 @@ import { BrowserPhone } from "./phone.js";
 import { Seat } from "./seat.js";
 
 const isAgent = settings.role === "agent";
-let state = { agent: null, queues: [], agents: [], calls: [], parked: [], contacts: [], alarms: [], messages: [], announcement: {} };
+let state = { agent: null, queues: [], agents: [], calls: [], parked: [], contacts: [], alarms: [], messages: [], chats: [], announcement: {} };
 let skew = 0;
 let wrapping = ""; // the interaction that the wrap-up form is about
 let offered = ""; // the offer that is shown
@@ -34,7 +35,7 @@ function outdated(body) {
   byId("outdated").hidden = false;
   const writing = document.activeElement?.value && ["INPUT", "TEXTAREA"].includes(document.activeElement.tagName);
   const once = sessionStorage.getItem("reloaded") === body.version; // a cache in between must not make it a circle
-  if (body.contacts.length || writing || once) return;
+  if (body.contacts.length || body.chats.length || writing || once) return;
   sessionStorage.setItem("reloaded", body.version);
   location.reload();
 }
@@ -56,6 +57,7 @@ async function act(button, method, path, body) {
 
 const phone = settings.device === "browser" ? new BrowserPhone() : null;
 const controls = isAgent ? new CallControls(act) : null;
+const inbox = isAgent && settings.chat ? new Inbox(act, now) : null;
 
 function render() {
   const focused = document.activeElement?.id; // what is drawn anew gets the focus back
@@ -76,7 +78,9 @@ function draw() {
   byId("messages").replaceChildren(...messageRows(state.messages, act, mayCall()));
   byId("messages-empty").hidden = state.messages.length > 0;
   renderCall(current);
-  const shown = current ?? state.contacts[0];
+  inbox?.update(state.chats);
+  if (!current && inbox?.current) byId("call").replaceChildren();
+  const shown = current ?? state.contacts[0] ?? inbox?.current;
   byId("find").hidden = Boolean(shown);
   if (shown) { found = null; renderCustomer(shown.customer, true); } else renderFound();
   renderOffer(state.contacts.find((c) => c.state === "ringing") ?? null);
@@ -88,7 +92,8 @@ function renderState() {
   const agent = state.agent;
   const badge = byId("state-badge");
   badge.className = `badge ${agent?.state ?? ""}`;
-  byId("state-word").textContent = agent ? say(agent.state) : say(settings.role === "agent" ? "loading" : "overview");
+  const writes = agent?.state === "talking" && !state.contacts.some((contact) => contact.state === "talking");
+  byId("state-word").textContent = agent ? say(writes && state.chats.length ? "in_chat" : agent.state) : say(settings.role === "agent" ? "loading" : "overview");
   const reason = agent?.reason ? reasonWord(agent.reason) : "";
   byId("state-reason").textContent = agent?.next === "not_ready" ? say("then_not_ready") : reason;
   if (isAgent) byId("dial").disabled = !mayCall();
@@ -97,7 +102,7 @@ function renderState() {
 
 function renderQueues() {
   byId("queues").replaceChildren(
-    ...state.queues.map((queue) =>
+    ...state.queues.filter((queue) => queue.medium === "voice" || queue.waiting).map((queue) =>
       make("span", { class: queue.waiting ? "busy" : "" }, `${queue.title}: `,
         queue.waiting
           ? make("b", {}, `${queue.waiting} ${say("waiting")}, ${say("longest")} ${duration(queue.longest_ms)}`)

@@ -125,6 +125,8 @@ class Office:
             until_in_history=self.until_in_history,
             on_record=self.on_record,
             callbacks=self.centre.callbacks,
+            written=self.centre.written,
+            web_chat=None,
             explain=self.explain,
         )
         directory.seated = self.centre.host.book.seats

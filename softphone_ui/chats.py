@@ -1,0 +1,113 @@
+"""Written conversations as an agent's page shows them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from callcenter.kernel.e164 import national
+from callcenter.kernel.errors import NotAllowed
+from callcenter.messaging.conversations import RINGING, WRAPPING, Conversation
+
+Plain = dict[str, Any]
+_SAFE_S = 10.0
+"""longer than this no page waits for a commit"""
+
+
+class Chats:
+    """`core` is the bootstrap's core; `card` answers the customer's card of a conversation, None where unknown."""
+
+    def __init__(self, core: Any, card: Callable[[Any], Plain | None]) -> None:
+        self._core, self._card = core, card
+        self._desk, self._book = core.written, core.host.book.written
+
+    def of_agent(self, agent: str) -> list[Plain]:
+        """What rings at this agent, is in their hands, or is wrapped up; oldest first."""
+        return [self._plain(conversation) for conversation in self._book.of_agent(agent)]
+
+    def open(self) -> list[Plain]:
+        """Everything that goes on, as the overview shows calls."""
+        return [
+            {
+                "id": one.id,
+                "medium": one.medium,
+                "state": one.state,
+                "queue": self._title(one),
+                "agent": one.agent,
+                "party": self.party(one),
+                "since_ms": one.answered_at_ms or one.queued_at_ms or one.arrived_at_ms,
+                "held": False,
+                "callback": 0,
+                "watched": [],
+            }
+            for one in self._book.open.values()
+            if one.state != WRAPPING
+        ]
+
+    def lines(self) -> list[Plain]:
+        """Where a conversation can be handed on to."""
+        titles = self._core.directory.queue_titles()
+        queues = self._core.host.engine.policy.queues.values()
+        return [
+            {"name": one.name, "title": titles.get(one.name, one.name)}
+            for one in queues
+            if one.medium == "chat"
+        ]
+
+    def thread(self, agent: str, interaction: str, after: int) -> list[Plain]:
+        """Messages behind this place. Raises NotAllowed: not_yours."""
+        conversation = self._book.open.get(interaction)
+        if conversation is None or conversation.agent != agent:
+            raise NotAllowed("not_yours")
+        found: list[Plain] = self._desk.thread(interaction, after)
+        return found
+
+    async def send(self, agent: str, interaction: str, client: str, text: str) -> int:
+        """Answers the message's place once it is safe. Raises NotAllowed as `WrittenDesk.send`, and not_safe where the
+        journal does not take it; the same `client` may be sent again."""
+        safe: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def committed(n: int) -> None:
+            if not safe.done():
+                safe.set_result(n)
+
+        self._desk.send(agent, interaction, client, text, committed)
+        try:
+            return await asyncio.wait_for(safe, _SAFE_S)
+        except TimeoutError as error:
+            raise NotAllowed("not_safe") from error
+
+    def party(self, conversation: Conversation) -> str:
+        """The customer's name where it is known, else the contact point, else ""."""
+        card = self._card(conversation) or {}
+        return str(card.get("name") or national(self._core.private.get(conversation.party_ref)))
+
+    def _title(self, conversation: Conversation) -> str:
+        title: str = self._core.directory.queue_titles().get(conversation.queue, conversation.queue)
+        return title
+
+    def _plain(self, one: Conversation) -> Plain:
+        engine = self._core.host.engine
+        offer = engine.offer_view(one.offer) if one.state == RINGING else None
+        policy = engine.policy.queues.get(one.queue)
+        return {
+            "id": one.id,
+            "medium": one.medium,
+            "state": one.state,
+            "party": self.party(one),
+            "queue": self._title(one),
+            "queued_at_ms": one.queued_at_ms,
+            "waits_since_ms": one.waits_since_ms() if one.state != WRAPPING else 0,
+            "target_ms": policy.target_ms if policy is not None else 0,
+            "count": self._desk.committed(one.id),
+            "unread": one.unread,
+            "read": one.read.get("", 0),
+            "offer": one.offer if one.state == RINGING else "",
+            "expires_at_ms": offer.expires_at_ms if offer is not None else 0,
+            "there": self._desk.there(one.id),
+            "typing": self._desk.types(one.id, ""),
+            "language": one.language,
+            "verified": one.verified,
+            "customer": self._card(one),
+        }
