@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.types import ASGIApp
 
 from callcenter.directory.directory import Directory, prompt_file
 from callcenter.directory.editing import Editor
@@ -319,10 +320,12 @@ class Core:
         settings_http = self.settings.http
         host, port = split_address(settings_http.listen)
         app = build_app(self.panel)
+        entrance: ASGIApp = app
         if self.web_chat is not None:
             app.include_router(self.web_chat.router)
+            entrance = self.web_chat.before(app)
         config = uvicorn.Config(
-            app,
+            entrance,
             host=host,
             port=port,
             log_config=None,

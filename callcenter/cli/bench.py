@@ -76,6 +76,11 @@ def panel() -> dict[str, Any]:
     return _of_the_checkout("panel").run()
 
 
+def channels() -> dict[str, Any]:
+    """Ten thousand visitors of the chat."""
+    return _of_the_checkout("channels").run()
+
+
 def theory() -> dict[str, Any]:
     """The engine against queueing theory: see tests/benchmarks/theory.py."""
     return _of_the_checkout("theory").cases()
@@ -100,6 +105,7 @@ def _told(name: str) -> None:
 BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
     "rebuild": rebuild,
     "panel": panel,
+    "channels": channels,
     "theory": theory,
     "skills": skills,
 }

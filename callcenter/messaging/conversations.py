@@ -6,7 +6,8 @@ Every message has a place, 1 for the first of its conversation: cursors, read ma
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any
 
 from callcenter.live import facts as f
@@ -79,6 +80,12 @@ class Conversation:
         return since
 
 
+_TABLES = ("path", "messages", "clients", "read")
+_NAMES = tuple(one.name for one in fields(Conversation) if one.name not in _TABLES)
+_VALUES = attrgetter(*_NAMES)
+_MESSAGE = attrgetter(*(one.name for one in fields(Message)))
+
+
 class Conversations:
     def __init__(self) -> None:
         self.open: dict[str, Conversation] = {}
@@ -125,13 +132,27 @@ class Conversations:
         """Ringing, talking or wrapping with this agent, in the order of arrival."""
         return (one for one in self.open.values() if agent and one.agent == agent)
 
-    def snapshot(self) -> list[dict[str, Any]]:
-        return [asdict(conversation) for conversation in self.open.values()]
+    def snapshot(self) -> list[list[Any]]:
+        return [
+            [
+                *_VALUES(one),
+                list(one.path),
+                [list(_MESSAGE(message)) for message in one.messages],
+                dict(one.clients),
+                dict(one.read),
+            ]
+            for one in self.open.values()
+        ]
 
-    def restore(self, rows: list[dict[str, Any]]) -> None:
-        for row in rows:
-            messages = [Message(**message) for message in row["messages"]]
-            conversation = Conversation(**{**row, "messages": messages})
+    def restore(self, rows: list[list[Any]]) -> None:
+        for *values, path, messages, clients, read in rows:
+            conversation = Conversation(
+                **dict(zip(_NAMES, values, strict=True)),
+                path=list(path),
+                messages=[Message(*message) for message in messages],
+                clients=dict(clients),
+                read=dict(read),
+            )
             self.open[conversation.id] = conversation
             if conversation.contact and conversation.state != WRAPPING:
                 self._by_contact[conversation.contact] = conversation.id

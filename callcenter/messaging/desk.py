@@ -37,7 +37,7 @@ log = logging.get("written")
 LONGEST = 4_000
 """characters of a message"""
 MOST_CLIENT = 64
-_SWEEP_MS, _TYPING_MS = 5_000, 4_000
+_SWEEP_MS, _SWEEP_PARTS, _TYPING_MS = 5_000, 20, 4_000
 Changed = Callable[[str], None]
 """called with the id of a conversation that changed"""
 
@@ -82,6 +82,11 @@ class WrittenDesk:
         """conversations whose customer is not there to read, and since when"""
         self._safe: dict[str, int] = {}
         """conversation -> how many of its messages are committed; nobody is shown more"""
+        self._places: dict[str, int] = {}
+        """place in the queue that a customer was last told"""
+        self._round: list[str] = []
+        """conversations that the sweep has still to see"""
+        self._part = 1
         self._typing: dict[tuple[str, str], int] = {}
         """(conversation, who) -> when they were last seen to write"""
         self.changed: list[Changed] = []
@@ -459,18 +464,35 @@ class WrittenDesk:
             changed(interaction)
 
     def _sweep(self) -> None:
-        """End what nobody will go on with, and forget what is over."""
-        for interaction in [one for one in self._safe if one not in self._book.open]:
-            del self._safe[interaction]
-        now_ms, rules = self._host.clock.now_ms(), self._rules
-        for conversation in list(self._book.open.values()):
-            idle = now_ms - conversation.heard_at_ms > rules.idle_s * 1000
-            gone_ms = self._gone_ms.get(conversation.id)
-            gone = gone_ms is not None and now_ms - gone_ms > rules.gone_s * 1000
-            unserved = conversation.state in (WAITING, RINGING)
-            if (conversation.state == IN_FLOW and idle) or (unserved and gone):
-                self._end(conversation, "idle" if conversation.state == IN_FLOW else "gone", "system")
-        self._scheduler.after(_SWEEP_MS, self._sweep)
+        """End what nobody will go on with, and say to those who wait where they have come to. A part at a time: all of
+        them once in five seconds."""
+        if not self._round:
+            for interaction in [one for one in self._safe if one not in self._book.open]:
+                del self._safe[interaction]
+                self._places.pop(interaction, None)
+            self._round = list(self._book.open)
+            self._part = len(self._round) // _SWEEP_PARTS + 1
+        now_ms = self._host.clock.now_ms()
+        for interaction in self._round[-self._part :]:
+            conversation = self._book.open.get(interaction)
+            if conversation is not None:
+                self._look_after(conversation, now_ms)
+        del self._round[-self._part :]
+        self._scheduler.after(_SWEEP_MS // _SWEEP_PARTS, self._sweep)
+
+    def _look_after(self, conversation: Conversation, now_ms: int) -> None:
+        idle = now_ms - conversation.heard_at_ms > self._rules.idle_s * 1000
+        gone_ms = self._gone_ms.get(conversation.id)
+        gone = gone_ms is not None and now_ms - gone_ms > self._rules.gone_s * 1000
+        if conversation.state == IN_FLOW and idle:
+            self._end(conversation, "idle", "system")
+        elif conversation.state in (WAITING, RINGING) and gone:
+            self._end(conversation, "gone", "system")
+        elif conversation.state == WAITING:
+            place = self._host.engine.position(conversation.contact)
+            if self._places.get(conversation.id) != place:
+                self._places[conversation.id] = place
+                self._tell(conversation.id)
 
 
 def _checked(text: Any) -> str:

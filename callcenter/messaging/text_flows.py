@@ -171,6 +171,7 @@ class TextFlows:
         moved = self._moved(run, step.passed)
         last = step.verbs[-1]
         if isinstance(last, iv.Enqueue):
+            self.stop(run.conversation.id)  # many wait, few come back: what it takes is known
             self._ends.enqueue(run.conversation, last.queue, moved)
             return
         self._host.submit(moved)

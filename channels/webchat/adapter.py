@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hmac
 import json
 from collections import Counter
@@ -15,11 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Request, Response, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Response, WebSocket, WebSocketDisconnect
 from fastapi.responses import FileResponse, HTMLResponse
 from limits import parse as parse_rate
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from callcenter.kernel import logging
 from callcenter.kernel.errors import NotAllowed
@@ -30,14 +32,52 @@ from config.settings import Chat
 
 log = logging.get("webchat")
 AUDIENCE = "web-chat"
+SOCKET = "/chat/socket"
 HELLO_S, STUCK_S, SILENT_S = 10.0, 20.0, 75.0
 """to say the first word; to take what is sent; without any word, the widget's beats included"""
 MESSAGES_RATE = "20/10second"
+_MOST_KEPT = 200
+"""acknowledgements that a socket has not read; for one that is lost the widget asks again"""
 MOST_SOCKETS_EACH = 5
 """of one conversation: as many tabs"""
 FOREIGN, NONSENSE, OVER, BUSY = 4403, 4400, 4410, 4429
 _FOLDER = Path(__file__).parent
 _FILES = {"widget.js": "text/javascript", "sample.css": "text/css"}
+
+
+_GONE = (TimeoutError, WebSocketDisconnect, RuntimeError)
+
+
+class _Page:
+    """One socket, and the place it has come to. There are very many: what it holds is little."""
+
+    __slots__ = ("_asleep", "_fresh", "after", "interaction", "kept", "socket")
+
+    def __init__(self, socket: WebSocket, interaction: str, after: int) -> None:
+        self.socket, self.interaction, self.after = socket, interaction, after
+        self._asleep: asyncio.Future[None] | None = None
+        self._fresh = True
+        self.kept: list[tuple[str, int]] = []
+
+    def changed(self, _interaction: str) -> None:
+        self._fresh = True
+        if self._asleep is not None and not self._asleep.done():
+            self._asleep.set_result(None)
+
+    def keep(self, name: str, n: int) -> None:
+        if len(self.kept) < _MOST_KEPT:
+            self.kept.append((name, n))
+        self.changed(self.interaction)
+
+    async def news(self) -> None:
+        """Until something has changed since the last time."""
+        if not self._fresh:
+            self._asleep = asyncio.get_running_loop().create_future()
+            try:
+                await self._asleep
+            finally:
+                self._asleep = None
+        self._fresh = False
 
 
 class WebChat:
@@ -58,13 +98,27 @@ class WebChat:
         self._open: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
         self.router = APIRouter(prefix="/chat", tags=["chat"])
-        self.router.add_api_websocket_route("/socket", self.socket)
         self.router.add_api_route("/sample", self.sample, include_in_schema=False)
         self.router.add_api_route("/{name}", self.file, include_in_schema=False)
 
     @property
     def sockets(self) -> int:
         return self._open.total()
+
+    def before(self, app: ASGIApp) -> ASGIApp:
+        """The application with the widget's socket in front: what routes and guards pages would else stay in memory
+        with every socket, and there are very many."""
+
+        async def first(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "websocket" and scope["path"] == SOCKET:
+                socket = WebSocket(scope, receive, send)
+                welcome, address = self._welcome(socket), socket.client.host if socket.client else ""
+                scope["headers"] = []
+                await self._socket(socket, welcome, address)
+            else:
+                await app(scope, receive, send)
+
+        return first
 
     async def file(self, name: str) -> Response:
         kind = _FILES.get(name)
@@ -73,23 +127,23 @@ class WebChat:
         headers = {"Cache-Control": "public, max-age=300", "Cross-Origin-Resource-Policy": "cross-origin"}
         return FileResponse(_FOLDER / name, media_type=kind, headers=headers)
 
-    async def sample(self, request: Request) -> HTMLResponse:
+    async def sample(self) -> HTMLResponse:
         """A page of an insurer that never was, with the widget on it."""
         return HTMLResponse((_FOLDER / "sample.html").read_text(encoding="utf-8"))
 
-    async def socket(self, socket: WebSocket) -> None:
+    async def _socket(self, socket: WebSocket, welcome: bool, address: str) -> None:
         await socket.accept()
-        if not self._welcome(socket):
+        if not welcome:
             self._count("foreign_origin")
             await socket.close(FOREIGN)
             return
         try:
-            visit = await self._hello(socket)
+            visit = await self._hello(socket, address)
         except t.Nonsense:
             self._count("nonsense")
             await self._close(socket, NONSENSE)
             return
-        except (TimeoutError, WebSocketDisconnect, RuntimeError):
+        except _GONE:
             await self._close(socket, NONSENSE)
             return
         if visit is None:
@@ -108,9 +162,11 @@ class WebChat:
         own = origin.partition("://")[2] == socket.headers.get("host", "")
         return own or origin in self._settings.origins
 
-    async def _hello(self, socket: WebSocket) -> tuple[str, int] | None:
+    async def _hello(self, socket: WebSocket, address: str) -> tuple[str, int] | None:
         """(conversation, place the widget has come to); None where the socket was closed over it."""
-        said = t.parse(await asyncio.wait_for(socket.receive_text(), HELLO_S))
+        async with asyncio.timeout(HELLO_S):
+            frame = await socket.receive_text()
+        said = t.parse(frame)
         if isinstance(said, t.Resume):
             interaction = self._visited(said.visit)
             if interaction is None:
@@ -124,7 +180,6 @@ class WebChat:
             return interaction, said.after
         if not isinstance(said, t.Start):
             raise t.Nonsense("first word")
-        address = socket.client.host if socket.client else ""
         try:
             if not self._limiter.hit(self._starts, "start", address):
                 raise NotAllowed("too_often")
@@ -146,100 +201,71 @@ class WebChat:
         return interaction if hmac.compare_digest(word.encode(), self._sign(interaction).encode()) else None
 
     async def _serve(self, socket: WebSocket, interaction: str, after: int) -> None:
-        changed, kept = asyncio.Event(), asyncio.Queue[tuple[str, int]](1_000)
-
-        def tell(_interaction: str) -> None:
-            changed.set()
-
-        unwatch = self._intake.watch(interaction, tell)
-        sending = asyncio.create_task(self._send(socket, interaction, after, changed, kept))
-        hearing = asyncio.create_task(self._hear(socket, interaction, changed, kept))
+        page = _Page(socket, interaction, after)
+        unwatch = self._intake.watch(interaction, page.changed)
+        sending = asyncio.create_task(self._send(page))
         try:
-            await asyncio.wait((sending, hearing), return_when=asyncio.FIRST_COMPLETED)
+            await self._hear(page)
+        except t.Nonsense:
+            self._count("nonsense")
+            await self._close(socket, NONSENSE)
+        except _GONE:
+            await self._close(socket, OVER)
         finally:
             unwatch()
-            for task in (sending, hearing):
-                task.cancel()
-            results = await asyncio.gather(sending, hearing, return_exceptions=True)
-            for result in results:
-                if isinstance(result, t.Nonsense):
-                    self._count("nonsense")
-                    await self._close(socket, NONSENSE)
-                elif isinstance(result, Exception) and not isinstance(
-                    result, (TimeoutError, WebSocketDisconnect, RuntimeError)
-                ):
-                    log.error("socket_failed", interaction=interaction, reason=type(result).__name__)
-            await self._close(socket, OVER)
+            sending.cancel()
+            (result,) = await asyncio.gather(sending, return_exceptions=True)
+            if isinstance(result, Exception) and not isinstance(result, _GONE):
+                log.error("socket_failed", interaction=interaction, reason=type(result).__name__)
 
-    async def _hear(
-        self,
-        socket: WebSocket,
-        interaction: str,
-        changed: asyncio.Event,
-        kept: asyncio.Queue[tuple[str, int]],
-    ) -> None:
+    async def _hear(self, page: _Page) -> None:
         while True:
-            said = t.parse(await asyncio.wait_for(socket.receive_text(), SILENT_S))
+            async with asyncio.timeout(SILENT_S):
+                frame = await page.socket.receive_text()
+            said = t.parse(frame)
             if isinstance(said, t.Send):
-                await self._receive(socket, interaction, said, changed, kept)
+                await self._receive(page, said)
             elif isinstance(said, t.Read):
-                self._intake.customer_read(interaction, said.n)
+                self._intake.customer_read(page.interaction, said.n)
             elif isinstance(said, t.Typing):
-                self._intake.typing(interaction)
+                self._intake.typing(page.interaction)
             elif isinstance(said, t.Leave):
-                self._intake.leave(interaction)
+                self._intake.leave(page.interaction)
 
-    async def _receive(
-        self,
-        socket: WebSocket,
-        interaction: str,
-        said: t.Send,
-        changed: asyncio.Event,
-        kept: asyncio.Queue[tuple[str, int]],
-    ) -> None:
-        def committed(n: int) -> None:
-            with contextlib.suppress(asyncio.QueueFull):  # it asks again
-                kept.put_nowait((said.id, n))
-            changed.set()
-
+    async def _receive(self, page: _Page, said: t.Send) -> None:
         try:
-            if not self._limiter.hit(self._messages, "message", interaction):
+            if not self._limiter.hit(self._messages, "message", page.interaction):
                 raise NotAllowed("too_often")
-            self._intake.receive(interaction, said.id, said.text, committed)
+            self._intake.receive(page.interaction, said.id, said.text, functools.partial(page.keep, said.id))
         except NotAllowed as refused:
             self._count(refused.code)
-            await self._say(socket, {"refused": refused.code, "id": said.id})
+            await self._say(page.socket, {"refused": refused.code, "id": said.id})
 
-    async def _send(
-        self,
-        socket: WebSocket,
-        interaction: str,
-        after: int,
-        changed: asyncio.Event,
-        kept: asyncio.Queue[tuple[str, int]],
-    ) -> None:
+    async def _send(self, page: _Page) -> None:
+        """Whatever is new, whenever something is, until the conversation is over."""
         standing: dict[str, Any] = {}
         while True:
-            while not kept.empty():
-                name, n = kept.get_nowait()
-                await self._say(socket, {"kept": name, "n": n})
-            messages = self._intake.thread(interaction, after)
+            await page.news()
+            kept, page.kept = page.kept, []
+            for name, n in kept:
+                await self._say(page.socket, {"kept": name, "n": n})
+            messages = self._intake.thread(page.interaction, page.after)
             if messages:
-                after = messages[-1]["n"]
-                await self._say(socket, {"messages": messages})
-            now = self._intake.standing(interaction)
+                page.after = messages[-1]["n"]
+                await self._say(page.socket, {"messages": messages})
+            now = self._intake.standing(page.interaction)
             if now != standing:
                 standing = now
-                await self._say(socket, {"standing": standing})
-            if standing["state"] == "over" and kept.empty():
+                await self._say(page.socket, {"standing": standing})
+            if standing["state"] == "over" and not page.kept:
+                await self._close(page.socket, OVER)
                 return
-            await changed.wait()
-            changed.clear()
 
     @staticmethod
     async def _say(socket: WebSocket, words: dict[str, Any]) -> None:
         text = json.dumps(words, ensure_ascii=False, separators=(",", ":"))
-        await asyncio.wait_for(socket.send_text(text), STUCK_S)
+        async with asyncio.timeout(STUCK_S):
+            await socket.send_text(text)
 
     @staticmethod
     async def _close(socket: WebSocket, code: int) -> None:

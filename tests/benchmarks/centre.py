@@ -41,6 +41,8 @@ class Shape:
     browser_hosts: int = 0
     panel: bool = False
     """agent 1000 alone serves `NUMBER`, at the panel; the others serve `OTHER_NUMBER`, and there is a supervisor"""
+    chat: bool = False
+    """visitors may write; nobody is ready, and telephones do not matter"""
 
 
 @dataclass
@@ -124,7 +126,7 @@ class Centre:
             "listen": f"{HOST}:{SIP}",
             "inside": f"{HOST}:{INSIDE}",
             "edge": shape.edge,
-            "library": "dense",
+            "library": "stock" if shape.chat else "dense",
             "workers": shape.workers,
             "rtp_ports": list(RTP),
             "record": shape.record,
@@ -137,6 +139,8 @@ class Centre:
         if shape.browser_hosts:
             webrtc = {"hosts": shape.browser_hosts, "advertise": [HOST], "web_call_numbers": [NUMBER]}
             text += _table("[webrtc]", {**webrtc, "web_call_rate": "10000/minute"})
+        if shape.chat:
+            text += _table("[chat]", {"flow": "hotline", "rate": "10000/second", "gone_s": 86_400})
         text += _table("[paths]", {"prompts": str(prompts), "var": str(self.folder / "var")})
         text += _table("[[numbers]]", number)
         if shape.panel:
@@ -148,7 +152,7 @@ class Centre:
                 "login": f"{1000 + n}",
                 "name": f"Agent {n}",
                 "device": f"sip:{1000 + n}@{HOST}:{AGENTS}",
-                "ready_at_start": True,
+                "ready_at_start": not shape.chat,
                 "wrap_up_s": 0,
             }
             text += _table("[[agents]]", seat)

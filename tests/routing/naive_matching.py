@@ -91,8 +91,7 @@ class Matching:
         queue = self.policy.queues.get(caller.queue)
         expires = self.now + (queue.ring_ms if queue else 20_000)
         caller.state, caller.agent = "offered", seat.id
-        if caller.prefers == seat.id:
-            caller.prefers = ""
+        caller.prefers = ""
         self.ringing.append(Ringing(caller, seat, expires))
         self._begin(seat, Job(caller.id, medium_of(self.policy, caller.queue)))
         self._say(seat)
