@@ -436,6 +436,9 @@ class NaiveCentre(Matching):
             self._reject(fact, fact.agent, "unknown_agent")
         elif seat.state == "talking":
             self._reject(fact, seat.id, "agent_busy")
+        elif any(ring.caller is caller and ring.seat is seat for ring in self.ringing):
+            seat.missed = 0
+            self._talk(seat, caller)
         else:
             self._found_talking(caller or self._adopted(fact), seat)
 
