@@ -50,6 +50,47 @@ def main(var: Path) -> None:
         browser.close()
 
 
+def chat(
+    browser: Browser, address: str, password: str, language: str, shot: Callable[[Page, str], None]
+) -> None:
+    """A visitor on the sample page, an agent at the inbox."""
+    seat = open_page(browser, address, language)
+    log_in(seat, "1001", password)
+    seat.wait_for_selector("#state-badge")
+    seat.wait_for_timeout(700)
+    if seat.is_enabled("#ready"):
+        seat.click("#ready")
+    seat.wait_for_selector("#state-badge.idle")
+    visitor = browser.new_context(viewport=SIZE).new_page()
+    visitor.goto(f"http://{address}/chat/sample?lang={language}")
+    visitor.click("button.open")
+    visitor.click(".choices button >> nth=0")
+    seat.wait_for_selector("#chats li.ringing")
+    shot(seat, "inbox-offer")
+    seat.click("#chats .button.good")
+    seat.wait_for_selector("#thread:not([hidden])")
+    seat.fill(
+        "#thread-text",
+        "您好，请问您想咨询哪一份保单？" if language == "zh" else "Good morning, which policy is it about?",
+    )
+    seat.keyboard.press("Enter")
+    visitor.wait_for_selector(".standing:has-text('1001'), .standing:has-text('王芳')")
+    visitor.fill(
+        "textarea",
+        "去年买的重大疾病保险什么时候续费？受益人可以改吗，需要准备哪些材料？"
+        if language == "zh"
+        else "When is my critical illness cover due, and may I change the beneficiary?",
+    )
+    visitor.keyboard.press("Enter")
+    seat.wait_for_selector("#thread-log .said.customer >> nth=1")
+    shot(visitor, "chat-widget")
+    shot(seat, "inbox")
+    seat.click("#thread-end")
+    seat.select_option("#thread-code", index=1)
+    seat.click("#thread-wrap button")
+    seat.wait_for_selector("#state-badge.idle")
+
+
 def take(browser: Browser, address: str, password: str, sip: str, language: str) -> None:
     def shot(page: Page, name: str) -> None:
         page.wait_for_timeout(700)
@@ -141,6 +182,7 @@ def take(browser: Browser, address: str, password: str, sip: str, language: str)
     auditor.wait_for_selector("#rows tr")
     shot(auditor, "audit")
     administer(browser, address, password, language, shot)
+    chat(browser, address, password, language, shot)
     overview.set_viewport_size({"width": 1920, "height": 1080})
     overview.goto(f"http://{address}/wallboard")
     overview.wait_for_selector("#wall-queues tr")

@@ -15,6 +15,7 @@ from callcenter.live import facts as f
 WRITTEN = frozenset({"chat"})
 """media whose interactions are conversations here"""
 IN_FLOW, WAITING, RINGING, TALKING, WRAPPING = "flow", "waiting", "ringing", "talking", "wrapping"
+_HANDS_EMPTY = ("idle", "not_ready", "logged_out")
 FLOW = "flow"
 """who writes for a flow"""
 
@@ -117,8 +118,8 @@ class Conversations:
             handler(fact)
 
     def apply_command(self, command: dict[str, Any]) -> None:
-        """The end of an agent's wrap-up closes what they wrapped up."""
-        if command["k"] == "AgentChanged" and command["state"] != "wrap_up":
+        """What an agent wraps up stays while they have anything in hand, and closes with the last of it."""
+        if command["k"] == "AgentChanged" and command["state"] in _HANDS_EMPTY:
             for conversation in list(self.of_agent(command["agent"])):
                 self._close(conversation.id, command["agent"])
 

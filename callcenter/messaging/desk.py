@@ -150,6 +150,7 @@ class WrittenDesk:
             return
         message, at_ms = self._ids.next("m"), self._host.clock.now_ms()
         ref = self._keep(conversation, message, text)
+        self._typing.pop((interaction, ""), None)
 
         def kept() -> None:
             committed(self._shown(conversation, message))
@@ -273,6 +274,7 @@ class WrittenDesk:
             return
         message, at_ms = self._ids.next("m"), self._host.clock.now_ms()
         ref = self._keep(conversation, message, text)
+        self._typing.pop((interaction, agent), None)
 
         def kept() -> None:
             committed(self._shown(conversation, message))

@@ -14,7 +14,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Response, WebSocket, WebSocketDisconnect
 from fastapi.responses import FileResponse, HTMLResponse
@@ -127,9 +127,10 @@ class WebChat:
         headers = {"Cache-Control": "public, max-age=300", "Cross-Origin-Resource-Policy": "cross-origin"}
         return FileResponse(_FOLDER / name, media_type=kind, headers=headers)
 
-    async def sample(self) -> HTMLResponse:
+    async def sample(self, lang: Literal["zh", "en"] = "zh") -> HTMLResponse:
         """A page of an insurer that never was, with the widget on it."""
-        return HTMLResponse((_FOLDER / "sample.html").read_text(encoding="utf-8"))
+        page = (_FOLDER / "sample.html").read_text(encoding="utf-8")
+        return HTMLResponse(page.replace('data-lang="zh"', f'data-lang="{lang}"', 1))
 
     async def _socket(self, socket: WebSocket, welcome: bool, address: str) -> None:
         await socket.accept()

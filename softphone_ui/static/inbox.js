@@ -103,6 +103,8 @@ export class Inbox {
     byId("thread-form").hidden = byId("thread-end").hidden = byId("thread-to").hidden = over;
     byId("thread-wrap").hidden = !over;
     byId("thread-note").textContent = over ? say("chat_over") : chat.typing ? say("visitor_types") : "";
+    clearTimeout(this.quiet);
+    if (chat.typing) this.quiet = setTimeout(() => { byId("thread-note").textContent = ""; }, 5000);
     const messages = this.threads.get(chat.id) ?? [];
     const log = byId("thread-log");
     const low = log.scrollHeight - log.scrollTop - log.clientHeight < 60;

@@ -209,6 +209,23 @@ def test_two_conversations_beside_each_other_and_no_third(site: Site) -> None:
     assert call.state == "waiting", "a call does not ring at who writes"
 
 
+def test_what_ended_beside_another_is_wrapped_up_in_peace(site: Site) -> None:
+    first = site.talk()
+    second = site.visit()
+    site.write(second, "人工")
+    site.desk.accept("ann", site.open(second).offer)
+    site.centre.settle()
+    site.desk.end("ann", first)
+    site.centre.wait(60)  # its wrap-up time is long over
+    assert site.open(first).state == "wrapping"
+    site.centre.agents.wrap_up("ann", first, "enquiry_answered", "asked for a form", "")
+    site.centre.settle()
+    assert first not in site.centre.host.book.written.open
+    assert site.open(second).state == "talking"
+    (saved,) = site.centre.journalled("WrapUpSaved")
+    assert saved["interaction"] == first
+
+
 def test_a_declined_offer_waits_for_the_next(site: Site) -> None:
     site = Site(AgentPolicy("ann", capacity=BOTH), AgentPolicy("bob", capacity=BOTH))
     site.centre.ready("ann", "bob")
@@ -334,6 +351,9 @@ def test_typing_is_seen_for_a_moment(site: Site) -> None:
     visit = site.talk()
     site.desk.typing(visit, "ann")
     assert site.desk.standing(visit)["typing"] is True
+    site.desk.send("ann", visit, "a1", "here it is")
+    assert site.desk.standing(visit)["typing"] is False, "it is written"
+    site.desk.typing(visit, "ann")
     site.centre.wait(5)
     assert site.desk.standing(visit)["typing"] is False
 
@@ -350,3 +370,23 @@ def test_a_snapshot_holds_open_conversations(site: Site) -> None:
     contact = book.written.open[visit].contact
     found = again.written.of_contact(contact)
     assert found is not None and found.id == visit
+
+
+def test_the_same_dialogue_by_voice_and_in_writing_reaches_the_records_alike(site: Site) -> None:
+    """Check a sales agent, then ask for a person."""
+    centre, asked = site.centre, site.centre.answers.asked
+    call = centre.queue_up(keys="12")
+    centre.press(call, "88001234#")
+    centre.press(call, "0")
+    by_voice = [(name, args) for _interaction, name, args in asked]
+    asked.clear()
+    visit = site.visit("+8613800138000")
+    for text in ("核实业务员", "88001234", "人工"):
+        site.write(visit, text)
+    assert [(name, args) for _interaction, name, args in asked] == by_voice
+    assert {name for name, _args in by_voice} == {"customer", "sales_agent", "hours"}
+    written = site.open(visit)
+    assert (call.state, written.state) == ("waiting", "waiting")
+    assert written.queue == f"{call.queue}@chat"
+    spoken_only = {"language", "chinese"}
+    assert [node for node in call.path if node not in spoken_only] == written.path
