@@ -25,7 +25,7 @@ ARRIVED, QUEUED, WAITED, OFFERED, OFFER_ENDED, ANSWERED, OVERFLOWED, MOVED_ON, E
     *("overflowed", "moved_on", "ended"),
 )
 RELAXED, MOVED, SENT_ON, ANNOUNCED, CALLBACK = "relaxed", "moved", "sent_on", "announced", "callback"
-LATE = "late"
+LATE, WROTE = "late", "wrote"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,8 @@ def _facts(row: Row, facts: list[Plain], contacts: dict[str, str]) -> Iterator[S
     for fact in facts:
         kind, at_ms = fact["k"], fact.get("occurred_at_ms", row.now_ms)
         if kind == "InteractionStarted":
-            yield Step(at_ms, ARRIVED, {"number": fact["number"], "direction": fact["direction"]})
+            what = ARRIVED if fact["medium"] == "voice" else WROTE
+            yield Step(at_ms, what, {"number": fact["number"], "direction": fact["direction"]})
         elif kind == "InteractionQueued":
             contacts[fact["contact"]] = fact["queue"]
             yield Step(at_ms, QUEUED, {"queue": fact["queue"], "contact": fact["contact"]})

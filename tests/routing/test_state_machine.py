@@ -350,7 +350,9 @@ class RoutingMachine(RuleBasedStateMachine):
         self, commands: tuple[Command, ...], before: dict[str, str], orders: dict[str, tuple[int, int, int]]
     ) -> None:
         """Of those that waited before and wait still, none that the agent could have taken comes earlier."""
-        untouched = [c for c in self.naive.waiting() if before.get(c.id) == self.traits(c)]
+        touched = {getattr(command, "contact", "") for command in commands}
+        same = [c for c in self.naive.waiting() if before.get(c.id) == self.traits(c)]
+        untouched = [c for c in same if c.id not in touched]  # one may come back to where it was
         for command in commands:
             ring = next(
                 (ring for ring in self.naive.ringing if ring.caller.id == _chosen_by_agent(command)), None

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from callcenter.explain import explain, tell
 from callcenter.kernel.errors import NotAllowed
 from callcenter.messaging.conversations import Conversation
 from routing import AgentPolicy, QueuePolicy
@@ -224,6 +225,17 @@ def test_what_ended_beside_another_is_wrapped_up_in_peace(site: Site) -> None:
     assert site.open(second).state == "talking"
     (saved,) = site.centre.journalled("WrapUpSaved")
     assert saved["interaction"] == first
+
+
+def test_explain_tells_of_what_was_written(site: Site) -> None:
+    visit = site.talk()
+    site.desk.end("ann", visit)
+    site.centre.settle()
+    steps = explain(site.centre.journal.connection, visit)
+    told = [line.split("  ", 1)[1] for line in tell(steps, "en", str, str, str)]
+    assert told[0] == "The customer wrote to us."
+    assert "ann answered after 0.0 s." in told
+    assert told[-1].startswith("Ended: answered")
 
 
 def test_a_declined_offer_waits_for_the_next(site: Site) -> None:
