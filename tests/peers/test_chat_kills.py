@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -98,7 +98,21 @@ class Visitor:
                     return [(one["n"], one["by"], one["text"]) for one in said["messages"]]
 
 
-def test_nothing_acknowledged_is_lost_or_doubled(start_centre: Start) -> None:
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """On a thread of its own, while the test kills."""
+    running = asyncio.new_event_loop()
+    thread = threading.Thread(target=running.run_forever)
+    thread.start()
+    yield running
+    running.call_soon_threadsafe(running.stop)
+    thread.join()
+    running.close()
+
+
+def test_nothing_acknowledged_is_lost_or_doubled(
+    start_centre: Start, loop: asyncio.AbstractEventLoop
+) -> None:
     centre = start_centre(
         numbers=[{"number": "95519", "flow": "hotline"}],
         queues=[queue("service")],
@@ -107,8 +121,6 @@ def test_nothing_acknowledged_is_lost_or_doubled(start_centre: Start) -> None:
     )
     dice = random.Random(30)
     visitors = [Visitor(number, centre.http, random.Random(number)) for number in range(VISITORS)]
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, daemon=True).start()
 
     async def everybody() -> None:
         await asyncio.gather(*(visitor.live() for visitor in visitors))
@@ -140,4 +152,3 @@ def test_nothing_acknowledged_is_lost_or_doubled(start_centre: Start) -> None:
         assert max(said.values(), default=0) == 1, "the flow repeated itself"
         acknowledged += len(visitor.acknowledged)
     assert acknowledged > 4 * VISITORS
-    loop.call_soon_threadsafe(loop.stop)
