@@ -441,6 +441,22 @@ class Oidc(Section):
         return self
 
 
+class CannedAnswer(Section):
+    """What agents write often. `{customer}` and `{agent}` stand for their names."""
+
+    title: Annotated[str, Field(min_length=1, max_length=60)]
+    zh: Annotated[str, Field(min_length=1, max_length=2_000)]
+    en: Annotated[str, Field(min_length=1, max_length=2_000)]
+
+    @field_validator("zh", "en")
+    @classmethod
+    def _placeholders(cls, text: str) -> str:
+        strange = [name for name in re.findall(r"\{([^{}]*)\}", text) if name not in ("customer", "agent")]
+        if strange:
+            raise ValueError(f"{{{strange[0]}}}: expected {{customer}} or {{agent}}")
+        return text
+
+
 class Chat(Section):
     """Web chat."""
 
@@ -458,6 +474,8 @@ class Chat(Section):
     """a visitor who does not go on with the flow has left after so long"""
     gone_s: Annotated[int, Field(ge=5, le=86_400)] = 180
     """one who waits and has closed the page, after so long"""
+    answers: tuple[CannedAnswer, ...] = ()
+    """that agents may pick, in the language of the conversation"""
     identity_key_file: Path | None = None
     """verifies the signed identities (JWT, `aud` web-chat) of visitors: a shared secret for HS256, else a public key"""
     identity_algorithm: Literal["HS256", "RS256", "ES256"] = "HS256"

@@ -47,6 +47,7 @@ async def panel_page(request: Request, lang: str = "") -> Response:
         "language": language,
         "words": words,
         "chat": panel.has_chat,
+        "answers": panel.canned_answers,
         "device": panel.device(who.login),
         "ice_servers": panel.ice_servers(),
         "version": VERSION,

@@ -536,6 +536,10 @@ class Panel:
         return device if device in ("", BROWSER) else device.removeprefix("sip:").partition("@")[0]
 
     @property
+    def canned_answers(self) -> list[Plain]:
+        return [answer.model_dump() for answer in self._core.settings.chat.answers]
+
+    @property
     def has_chat(self) -> bool:
         return bool(self._core.settings.chat.flow)
 

@@ -20,6 +20,7 @@ export class Inbox {
       if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); this.#write(); }
     });
     byId("thread-text").addEventListener("input", () => this.#typing());
+    byId("thread-canned")?.addEventListener("change", (event) => this.#canned(event.target));
     byId("thread-end").addEventListener("click", () => this.act(byId("thread-end"), "POST", `/chats/${this.shown}/end`));
     byId("thread-to").addEventListener("change", (event) => this.#transfer(event.target));
     byId("thread-wrap").addEventListener("submit", (event) => { event.preventDefault(); this.#wrapUp(); });
@@ -100,6 +101,7 @@ export class Inbox {
     const state = byId("thread-state");
     state.className = `badge ${over ? "wrap_up" : chat.there ? "idle" : ""}`;
     state.textContent = over ? say("wrap_up") : say(chat.there ? "visitor_here" : "visitor_away");
+    if (byId("thread-canned")) byId("thread-canned").hidden = over;
     byId("thread-form").hidden = byId("thread-end").hidden = byId("thread-to").hidden = over;
     byId("thread-wrap").hidden = !over;
     byId("thread-note").textContent = over ? say("chat_over") : chat.typing ? say("visitor_types") : "";
@@ -181,6 +183,20 @@ export class Inbox {
       this.flushing = false;
       this.#thread();
     }
+  }
+
+  /** A canned answer in the language of the conversation, put where the cursor stands. */
+  #canned(choice) {
+    const answer = settings.answers[Number(choice.value)];
+    const field = byId("thread-text");
+    if (choice.value && this.current) {
+      const names = { customer: this.current.party, agent: settings.name };
+      const text = (this.current.language === "en" ? answer.en : answer.zh).replace(/\{(\w+)\}/g, (_, name) => names[name] ?? "");
+      field.setRangeText(text, field.selectionStart, field.selectionEnd, "end");
+      this.#typing();
+    }
+    choice.value = "";
+    field.focus();
   }
 
   async #transfer(choice) {

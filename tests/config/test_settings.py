@@ -231,6 +231,14 @@ def test_a_missing_key_is_named(tmp_path: Path, text: str, key: str) -> None:
         ),
         ('[[numbers]]\nnumber = "1"\n', ["numbers", "either flow or queue"]),
         (
+            '[chat]\norigins = ["www.example.com"]\n',
+            ["chat.origins", "www.example.com", "a scheme and a host"],
+        ),
+        (
+            '[[chat.answers]]\ntitle = "t"\nzh = "{customer}您好"\nen = "Dear {name}"\n',
+            ["chat.answers", "{name}", "{customer} or {agent}"],
+        ),
+        (
             '[[numbers]]\nnumber = "1"\nflow = "hotline"\nqueue = "q"\n[[queues]]\nname = "q"\n',
             ["numbers", "either"],
         ),

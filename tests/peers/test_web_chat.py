@@ -18,6 +18,7 @@ from tests.peers.phones import HOST, free_port
 pytestmark = pytest.mark.peer("chromium")
 
 Start = Callable[..., Centre]
+ANSWERS = [{"title": "greeting", "zh": "{customer}请问有什么可以帮您？", "en": "How may I help?"}]
 _ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"]
 _SITE = """<!doctype html><html lang="zh-CN"><head><meta charset="utf-8"><title>site</title>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src http://{http}; connect-src ws://{http}">
@@ -71,7 +72,7 @@ def centre(start_centre: Start, site: Site) -> Centre:
             agent("1001", free_port(), ready_at_start=False, wrap_up_s=30),
             agent("8002", role="supervisor"),
         ],
-        sections={"chat": {"flow": "hotline", "origins": [site.origin]}},
+        sections={"chat": {"flow": "hotline", "origins": [site.origin], "answers": ANSWERS}},
     )
     site.embed(started.http)
     return started
@@ -125,7 +126,9 @@ def test_from_menu_to_person_over_reload_and_death_of_the_core(
     seat.click("#chats button:has-text('接入')")
     expect(seat.locator("#thread-log")).to_contain_text("88001234")
     expect(page.locator(".standing")).to_contain_text("座席1001 正在为您服务")
-    seat.fill("#thread-text", "您好，请问有什么可以帮您？")
+    seat.fill("#thread-text", "您好，")
+    seat.select_option("#thread-canned", label="greeting")
+    expect(seat.locator("#thread-text")).to_have_value("您好，请问有什么可以帮您？")
     seat.keyboard.press("Enter")
     expect(texts.last).to_have_text("您好，请问有什么可以帮您？")
     write(page, "我的保单什么时候到期？")
