@@ -94,10 +94,6 @@ class WrittenDesk:
         self.counts: Counter[str] = Counter()
         host.listeners.append(self._heard)
 
-    @property
-    def flow_errors(self) -> int:
-        return self._flows.errors
-
     def begin_day(self) -> None:
         """Once who talks is settled: go on with what an earlier core left, and look after it from now on."""
         for conversation in list(self._book.open.values()):
@@ -294,20 +290,19 @@ class WrittenDesk:
         """Raises NotAllowed: not_yours."""
         self._end(self._theirs(agent, interaction), "normal", "agent")
 
-    def transfer(self, agent: str, interaction: str, queue: str = "", colleague: str = "") -> None:
-        """To another queue, or to a colleague by way of its own; it keeps the age it has.
+    def transfer(self, agent: str, interaction: str, queue: str) -> None:
+        """To another queue; it keeps the age it has.
 
         Raises NotAllowed: not_yours, no_such_queue."""
         conversation = self._theirs(agent, interaction)
-        to = queue or conversation.queue
-        known = self._host.engine.policy.queues.get(to)
+        known = self._host.engine.policy.queues.get(queue)
         if known is None or known.medium != conversation.medium:
             raise NotAllowed("no_such_queue")
         at_ms, contact = self._host.clock.now_ms(), self._ids.next("c")
         self._host.submit(
             rf.ContactEnded(conversation.contact, at_ms),
-            f.InteractionQueued(interaction, contact, to, at_ms),
-            rf.ContactArrived(contact, to, conversation.queued_at_ms, agent=colleague),
+            f.InteractionQueued(interaction, contact, queue, at_ms),
+            rf.ContactArrived(contact, queue, conversation.queued_at_ms),
         )
 
     def text(self, ref: str) -> str:
@@ -351,6 +346,7 @@ class WrittenDesk:
 
     def broken(self, conversation: Conversation) -> None:
         """A flow that fails puts the customer through to a person."""
+        self.counts["flow_broken"] += 1
         self.enqueue(conversation, self._default_queue())
 
     # --- inside ------------------------------------------------------------------------------------

@@ -82,10 +82,6 @@ class TextFlows:
         self._host, self._scheduler, self._lookups = host, scheduler, lookups
         self._flows, self._ends = flows, ends
         self._runs: dict[str, _Run] = {}
-        self.errors = 0
-
-    def knows(self, flow: str) -> bool:
-        return flow in self._flows
 
     def start(
         self, conversation: Conversation, flow: str, language: str, variables: Mapping[str, Any]
@@ -161,7 +157,6 @@ class TextFlows:
         self._perform(run, step)
 
     def _broken(self, conversation: Conversation, error: iv.FlowError) -> None:
-        self.errors += 1
         log.error("flow_broken", interaction=conversation.id, flow=conversation.flow, reason=str(error))
         self.stop(conversation.id)
         self._ends.broken(conversation)
