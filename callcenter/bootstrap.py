@@ -55,7 +55,10 @@ from callcenter.live.speech import Speech
 from callcenter.live.supervision import Supervision
 from callcenter.live.voice_desk import DeskRules, VoiceDesk
 from callcenter.live.waiting import WaitingRoom
+from callcenter.messaging.casework import Casework
 from callcenter.messaging.desk import WrittenDesk, WrittenRules
+from callcenter.messaging.service import MailService
+from callcenter.messaging.uploads import Uploads
 from callcenter.metrics import Metrics
 from callcenter.queries import cut_off_since
 from callcenter.recordings import RecordingArchive
@@ -269,8 +272,13 @@ class Core:
         self.learning = LearningKeeper(host, self.scheduler, self.records, self.executor)
         self.metrics = Metrics(self)
         host.listeners.append(trail.tell)
-        self.panel = Panel(self, flows)
         self.web_chat = self._web_chat(flows)
+        self.mail = MailService.of(self)
+        self.casework = Casework(host, self.ids, self.written)
+        self.uploads = Uploads(
+            self.written.files, self.executor, settings.email.most_file_mb * 1_000_000, settings.email.clamd
+        )
+        self.panel = Panel(self, flows)
 
     def _web_chat(self, flows: dict[str, Flow]) -> WebChat | None:
         chat = self.settings.chat
@@ -294,6 +302,8 @@ class Core:
             self.edge.start()
         self.browser_phones.start()
         self.keeper.start()
+        if self.mail is not None:
+            self.mail.channel.start()
         self.loop.call_later(_MISSING_WORKERS_S, self.adoption.give_up_missing)
         self._watch_lag(self.loop.time())
         await self._serve()
@@ -311,6 +321,8 @@ class Core:
         self.rules.watch()
         self.learning.start()
         self.written.begin_day()
+        if self.mail is not None:
+            self.mail.post_room.start()
         self.hours.watch()
         self.agents.start_of_day()
 
@@ -361,6 +373,8 @@ class Core:
         self.pool.stop()
         self.edge.stop()
         await self.browser_phones.stop()
+        if self.mail is not None:
+            await self.mail.stop()
         self.host.close()
         self.panel.close()
         self.server.should_exit = True
@@ -473,6 +487,8 @@ class Core:
             found.append(f"database: {self.history.error}")
         if not self.pool.links:
             found.append("voice: no worker")
+        if self.mail is not None and self.mail.channel.trouble:
+            found.append(f"email: {self.mail.channel.trouble}")
         return found
 
 

@@ -6,6 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from channels.email.compose import Letter
+from channels.email.mail import Envelope, Mail
+from channels.email.relay import Result
+
 
 class WrittenIntake(Protocol):
     """What a written medium that goes on live (chat) may ask of the application. All on the core's loop; refusals are
@@ -42,6 +46,27 @@ class WrittenIntake(Protocol):
 
     def standing(self, interaction: str) -> dict[str, Any]:
         """state (flow, waiting, talking, over), position and read (how far the agent has read), agent, typing."""
+        ...
+
+
+class MailIntake(Protocol):
+    """What the e-mail channel hands over."""
+
+    def take(self, raw: bytes, envelope: Envelope, kept: Callable[[str], None]) -> None:
+        """A mail came; `kept` hears its id once it is safe. The same mail again (Message-ID, envelope, content) is the
+        same mail."""
+        ...
+
+
+class MailCarrier(Protocol):
+    """What the application may ask of the e-mail channel."""
+
+    async def read(self, raw: bytes, envelope: Envelope) -> Mail:
+        """Raises Unreadable (a ValueError)."""
+        ...
+
+    async def send(self, letter: Letter) -> Result:
+        """Once; `later` may be tried again, `refused` not."""
         ...
 
 

@@ -1,12 +1,13 @@
-"""Customers and the numbers they are reached at.
+"""Customers and the numbers and addresses they are reached at.
 
-Phones lie encrypted, beside keyed hashes of E.164 and of its last 4, 6 and 8 digits. Names lie in
-clear, found by one or two of their characters and by pinyin.
+Phones lie encrypted, beside keyed hashes of E.164 and of its last 4, 6 and 8 digits; mail addresses beside one hash.
+Names lie in clear, found by one or two of their characters and by pinyin.
 """
 
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -20,6 +21,8 @@ from crm_core.orgs import OrgScoped
 CLASSES = ("vip", "gold", "standard", "low")
 LANGUAGES = ("zh", "en")
 TERM_LIMIT = 80
+PHONE, EMAIL = "phone", "email"
+_EMAIL = re.compile(r"^[^@\s<>\"(),;:]{1,64}@[a-z0-9.\-]{1,253}$")
 SURNAMES = {
     "曾": "zeng",
     "单": "shan",
@@ -72,6 +75,7 @@ class Customer(CustomerBase, table=True):
 
 class CustomerCreate(CustomerBase):
     phones: list[str] = Field(default_factory=list)
+    emails: list[str] = Field(default_factory=list)
     id_number: str = ""
     birth_date: str = ""
 
@@ -96,6 +100,7 @@ class CustomerUpdate(_Coded):
 class CustomerPublic(CustomerBase):
     id: int
     phones: list[str]
+    emails: list[str] = Field(default_factory=list)
 
 
 class CustomerNameTerm(SQLModel, table=True):
@@ -128,7 +133,9 @@ class CustomerService:
 
     def create(self, data: CustomerCreate) -> Customer:
         """Raises ValueError for a phone that is no number."""
-        customer = Customer.model_validate(data.model_dump(exclude={"phones", "id_number", "birth_date"}))
+        customer = Customer.model_validate(
+            data.model_dump(exclude={"phones", "emails", "id_number", "birth_date"})
+        )
         self._session.add(customer)
         self._session.flush()
         customer_id = _id(customer)
@@ -140,6 +147,8 @@ class CustomerService:
             self._session.add(CustomerNameTerm(customer_id=customer_id, term=term))
         for phone in data.phones:
             self.add_phone(customer, phone)
+        for address in data.emails:
+            self.add_email(customer, address)
         return customer
 
     def update(self, customer: Customer, changes: CustomerUpdate) -> Customer:
@@ -167,6 +176,42 @@ class CustomerService:
         )
         self._session.add(point)
         return point
+
+    def add_email(self, customer: Customer, address: str, label: str = "email") -> ContactPoint:
+        """Raises ValueError for what is no address."""
+        plain = address.strip().lower()
+        if not _EMAIL.match(plain):
+            raise ValueError("not a mail address")
+        point = ContactPoint(
+            customer_id=_id(customer),
+            org_id=customer.org_id,
+            kind=EMAIL,
+            label=label,
+            sealed=self._master.seal_text(plain, f"email:{customer.id}"),
+            index_full=self._master.blind_index(EMAIL, plain),
+            index_last4="",
+            index_last6="",
+            index_last8="",
+        )
+        self._session.add(point)
+        return point
+
+    def remove_email(self, customer: Customer, address: str) -> int:
+        """Answers how many contact points went."""
+        index = self._master.blind_index(EMAIL, address.strip().lower())
+        query = select(ContactPoint).where(
+            ContactPoint.customer_id == customer.id, ContactPoint.index_full == index
+        )
+        found = list(self._session.exec(query))
+        for point in found:
+            self._session.delete(point)
+        return len(found)
+
+    def by_email(self, address: str) -> list[Customer]:
+        """Everybody reached at this address, oldest record first."""
+        index = self._master.blind_index(EMAIL, address.strip().lower())
+        query = select(Customer).join(ContactPoint).where(ContactPoint.index_full == index)
+        return list(self._session.exec(query.order_by(col(Customer.id)).distinct()))
 
     def by_phone(self, e164: str) -> list[Customer]:
         """Everybody reached at this number, oldest record first."""
@@ -227,9 +272,14 @@ class CustomerService:
         query = (
             select(ContactPoint).where(ContactPoint.customer_id == customer.id).order_by(col(ContactPoint.id))
         )
-        context = f"phone:{customer.id}"
-        phones = [self._master.unseal_text(point.sealed, context) for point in self._session.exec(query)]
-        return CustomerPublic.model_validate({**customer.model_dump(), "phones": phones})
+        points = list(self._session.exec(query))
+
+        def opened(kind: str) -> list[str]:
+            context = f"{kind}:{customer.id}"
+            return [self._master.unseal_text(one.sealed, context) for one in points if one.kind == kind]
+
+        values = {**customer.model_dump(), "phones": opened(PHONE), "emails": opened(EMAIL)}
+        return CustomerPublic.model_validate(values)
 
     def _indexes(self, e164: str) -> dict[str, str]:
         digits = e164.lstrip("+")

@@ -71,6 +71,7 @@ def _customer(dice: random.Random, n: int) -> CustomerCreate:
         language="en" if dice.random() < 0.03 else "zh",
         do_not_call=dice.random() < 0.05,
         phones=phones,
+        emails=[f"customer{n + 1}@example.com"],
         id_number=f"110101{born:%Y%m%d}{dice.randrange(1000):03d}X",
         birth_date=born.isoformat(),
     )

@@ -22,6 +22,7 @@ from softphone_ui import (
     chats_api,
     explain_api,
     feed,
+    letters_api,
     messages_api,
     pages,
     people_api,
@@ -96,6 +97,7 @@ def build_app(panel: Panel) -> FastAPI:
         recordings_api,
         audit_api,
         messages_api,
+        letters_api,
         people_api,
         explain_api,
     ):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from callcenter.kernel.e164 import national
 from callcenter.kernel.errors import NotAllowed
-from callcenter.messaging.conversations import RINGING, WRAPPING, Conversation
+from callcenter.messaging.conversations import EMAIL, MERGED, PARKED, RINGING, WRAPPING, WRITTEN, Conversation
+from softphone_ui.letters import Letters
 
 Plain = dict[str, Any]
 _SAFE_S = 10.0
@@ -21,6 +22,7 @@ class Chats:
     def __init__(self, core: Any, card: Callable[[Any], Plain | None]) -> None:
         self._core, self._card = core, card
         self._desk, self._book = core.written, core.host.book.written
+        self.letters = Letters(core)
 
     def of_agent(self, agent: str) -> list[Plain]:
         """What rings at this agent, is in their hands, or is wrapped up; oldest first."""
@@ -42,7 +44,7 @@ class Chats:
                 "watched": [],
             }
             for one in self._book.open.values()
-            if one.state != WRAPPING
+            if one.state not in (WRAPPING, MERGED)
         ]
 
     def lines(self) -> list[Plain]:
@@ -50,9 +52,9 @@ class Chats:
         titles = self._core.directory.queue_titles()
         queues = self._core.host.engine.policy.queues.values()
         return [
-            {"name": one.name, "title": titles.get(one.name, one.name)}
+            {"name": one.name, "title": titles.get(one.name, one.name), "medium": one.medium}
             for one in queues
-            if one.medium == "chat"
+            if one.medium in WRITTEN
         ]
 
     def thread(self, agent: str, interaction: str, after: int) -> list[Plain]:
@@ -61,18 +63,38 @@ class Chats:
         if conversation is None or conversation.agent != agent:
             raise NotAllowed("not_yours")
         found: list[Plain] = self._desk.thread(interaction, after)
+        for row in found:
+            message = conversation.messages[row["n"] - 1]
+            row |= {"id": message.id, "kind": message.kind, "login": message.by, "state": message.state}
+            if message.head_ref:
+                row["head"] = self.letters.surroundings(message)
         return found
 
-    async def send(self, agent: str, interaction: str, client: str, text: str) -> int:
-        """Answers the message's place once it is safe. Raises NotAllowed as `WrittenDesk.send`, and not_safe where the
-        journal does not take it; the same `client` may be sent again."""
+    async def send(
+        self,
+        agent: str,
+        interaction: str,
+        client: str,
+        text: str,
+        cc: Sequence[str] = (),
+        files: Sequence[Plain] = (),
+    ) -> int:
+        """Answers the message's place once it is safe. Raises NotAllowed as `WrittenDesk.send` and `MailDesk.reply`,
+        no_such_file, and not_safe where the journal does not take it; the same `client` may be sent again."""
+        conversation = self._book.open.get(interaction)
+        if conversation is None:
+            raise NotAllowed("not_yours")
+        chosen = self.letters.chosen(conversation, list(files))
         safe: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
         def committed(n: int) -> None:
             if not safe.done():
                 safe.set_result(n)
 
-        self._desk.send(agent, interaction, client, text, committed)
+        if conversation.medium == EMAIL and self._core.mail is not None:
+            self._core.mail.desk.reply(agent, interaction, client, text, cc, chosen, committed)
+        else:
+            self._desk.send(agent, interaction, client, text, committed, files=chosen)
         try:
             return await asyncio.wait_for(safe, _SAFE_S)
         except TimeoutError as error:
@@ -81,7 +103,8 @@ class Chats:
     def party(self, conversation: Conversation) -> str:
         """The customer's name where it is known, else the contact point, else ""."""
         card = self._card(conversation) or {}
-        return str(card.get("name") or national(self._core.private.get(conversation.party_ref)))
+        point = self._core.private.get(conversation.party_ref)
+        return str(card.get("name") or (point if conversation.medium == EMAIL else national(point)))
 
     def _title(self, conversation: Conversation) -> str:
         title: str = self._core.directory.queue_titles().get(conversation.queue, conversation.queue)
@@ -109,5 +132,25 @@ class Chats:
             "typing": self._desk.types(one.id, ""),
             "language": one.language,
             "verified": one.verified,
+            "linked": one.linked,
             "customer": self._card(one),
+            "paused": one.paused,
+            "until_ms": one.until_ms if one.state == PARKED else 0,
+            "stars": one.stars,
+            "notes": [
+                {
+                    "by": self._core.directory.name_of(note.by),
+                    "text": self._core.private.get(note.ref),
+                    "at_ms": note.at_ms,
+                }
+                for note in one.notes
+            ],
+            "merged": [
+                {"id": other.id, "subject": self._core.private.get(other.subject_ref)}
+                for other in self._book.open.values()
+                if other.into == one.id
+            ],
+            "mail": self.letters.head(one) if one.medium == EMAIL and self._core.mail is not None else None,
+            # states of letters change after they are written: a page that knows more than the count sees this
+            "letters": "".join(message.state[:1] for message in one.messages if message.state),
         }

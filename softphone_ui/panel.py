@@ -102,6 +102,7 @@ class Panel:
         core.alarms.changed = self._alarms_changed
         self.written, self.chats = core.written, Chats(core, self._card)
         core.written.changed.append(self._chat_changed)
+        self.casework, self.most_file_bytes = core.casework, core.uploads.most_bytes
         self.messages = core.messages
         core.messages.changed = self._message_changed
         self.secure_cookies: bool = (
@@ -200,6 +201,13 @@ class Panel:
             raise NotAllowed("do_not_call")
         interaction = self.control.call_out(agent, Target(number=e164), customer)
         return interaction
+
+    async def link(self, agent: str, interaction: str, customer: int) -> None:
+        """Whose a conversation is, by the agent's decision; 0 takes it back. Raises NotAllowed: not_yours,
+        no_customer."""
+        if customer and not await self.queries.card(customer):
+            raise NotAllowed("no_customer")
+        self.casework.link(agent, interaction, customer)
 
     async def wrap_up(self, agent: str, interaction: str, code: str, note: str) -> None:
         """Raises NotAllowed: not_yours, unknown_code."""

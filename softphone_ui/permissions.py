@@ -22,6 +22,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "agents.state": frozenset({SUPERVISOR}),
     "overview.read": frozenset({SUPERVISOR, ADMINISTRATOR, AUDITOR}),
     "wallboard.read": frozenset({SUPERVISOR, ADMINISTRATOR, AUDITOR}),
+    "post": frozenset({SUPERVISOR}),
     "recordings.read": frozenset({SUPERVISOR, AUDITOR}),
     "recordings.download": frozenset({AUDITOR}),
     "recordings.hold": frozenset({ADMINISTRATOR, AUDITOR}),

@@ -5,8 +5,10 @@ set -euo pipefail
 declare -A package_of=(
     [sipp]=sip-tester [baresip]=baresip-core [chromium]=chromium [kamailio]=kamailio [espeak-ng]=espeak-ng [sox]=sox
     [swig]=swig [g++]=g++ [make]=make [patch]=patch [xz]=xz-utils
+    [smtp-source]=postfix [swaks]=swaks [dovecot]=dovecot-imapd
 )
-headers=(libspandsp2 libssl-dev uuid-dev python3-dev fonts-noto-cjk)
+headers=(libspandsp2 libssl-dev uuid-dev python3-dev fonts-noto-cjk postgresql)
+PATH=$PATH:/usr/sbin
 
 missing=()
 for program in "${!package_of[@]}"; do
@@ -22,8 +24,10 @@ fi
 if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
     echo "installing: ${missing[*]}"
     export DEBIAN_FRONTEND=noninteractive
-    # only tests start it; as a service it would take the SIP port of this machine
-    command -v kamailio >/dev/null || systemctl mask kamailio >/dev/null 2>&1 || true
+    # only tests start them; as services they would take the ports of this machine
+    for service in kamailio postfix dovecot postgresql; do
+        systemctl is-enabled "$service" >/dev/null 2>&1 || systemctl mask "$service" >/dev/null 2>&1 || true
+    done
     apt-get update -qq || true
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null && exit 0
 fi

@@ -17,7 +17,7 @@ from callcenter.messaging.desk import line
 from callcenter.policies import usual
 from channels.voice.browser.link import host_of
 from config.policy import PolicyError
-from config.settings import BROWSER, Settings
+from config.settings import BROWSER, Chat, Email, Settings
 from crm_core.db import reads, session
 from crm_core.wrap_up import WrapUpCodePublic, WrapUpService
 from ivr_flows.library import PROMPTS
@@ -26,7 +26,7 @@ from routing.policy import AgentPolicy, Policy, QueuePolicy, skills_of
 
 log = logging.get("directory")
 _DIRECT = "direct_"
-_CHAT = "Chat"
+_MEDIA = {"chat": "Chat", "email": "E-Mail"}
 _WRITTEN_RING_MS = 45_000
 """an offer of a written contact may be looked at before it is taken"""
 
@@ -103,9 +103,18 @@ class Directory:
 
     def queue_titles(self) -> dict[str, str]:
         titles = {queue.name: queue.title or queue.name for queue in self.queues}
-        if self._settings.chat.flow:
-            titles |= {line(name, "chat"): f"{title} · {_CHAT}" for name, title in titles.items()}
+        plain = dict(titles)
+        for medium in self.written_media:
+            titles |= {line(name, medium): f"{title} · {_MEDIA[medium]}" for name, title in plain.items()}
         return titles
+
+    @property
+    def written_media(self) -> tuple[str, ...]:
+        """Those that are served here, for which every queue has a line."""
+        settings = self._settings
+        return tuple(
+            name for name, on in (("chat", bool(settings.chat.flow)), ("email", settings.email.on)) if on
+        )
 
     def seat(self, agent: str) -> Seat | None:
         user = self.people.get(agent)
@@ -157,16 +166,18 @@ class Directory:
 
     def base_policy(self) -> Policy:
         """Of the records alone."""
-        routing, chat = self._settings.routing, self._settings.chat
+        routing, settings = self._settings.routing, self._settings
         queues = {queue.name: _queue_policy(queue) for queue in self.queues}
+        spoken = list(queues.values())
         capacity: tuple[tuple[str, int], ...] = (("voice", 1),)
-        if chat.flow:
-            lines = [_line(queue, "chat", chat.target_s * 1000) for queue in queues.values()]
+        media: dict[str, Chat | Email] = {"chat": settings.chat, "email": settings.email}
+        for medium in self.written_media:
+            lines = [_line(queue, medium, media[medium].target_s * 1000) for queue in spoken]
             queues |= {one.name: one for one in lines}
-            capacity = (("chat", chat.per_agent), *capacity)
+            capacity = (*capacity, (medium, media[medium].per_agent))
         return Policy(
             queues=queues,
-            agents=_agent_policies(self.agents.values(), capacity),
+            agents=_agent_policies(self.agents.values(), tuple(sorted(capacity))),
             missed_action=routing.missed_action,
             decline_pause_ms=routing.decline_pause_s * 1000,
             device_pause_ms=routing.device_pause_s * 1000,
@@ -197,7 +208,12 @@ def _queue_policy(queue: QueueRecord) -> QueuePolicy:
 def _line(queue: QueuePolicy, medium: str, target_ms: int) -> QueuePolicy:
     """The queue's line for a written medium: the same people and skills, a target of its own."""
     name = line(queue.name, medium)
-    return usual(replace(queue, name=name, medium=medium, target_ms=target_ms, ring_ms=_WRITTEN_RING_MS))
+    most = queue.max_waiting if medium == "chat" else 0
+    return usual(
+        replace(
+            queue, name=name, medium=medium, target_ms=target_ms, ring_ms=_WRITTEN_RING_MS, max_waiting=most
+        )
+    )
 
 
 def _agent_policies(users: Iterable[User], capacity: tuple[tuple[str, int], ...]) -> dict[str, AgentPolicy]:

@@ -41,6 +41,7 @@ class PrivateStore:
         self._fresh_keys: dict[str, bytes] = {}
         self._fresh: dict[str, tuple[str, str]] = {}
         """ref -> (person, text), until `saved`"""
+        self._fresh_bytes: dict[str, tuple[str, bytes]] = {}
         self._keys: OrderedDict[str, bytes] = OrderedDict()
         self._texts: OrderedDict[str, tuple[str, str]] = OrderedDict()
         self._pending = Pending()
@@ -58,6 +59,35 @@ class PrivateStore:
         self._texts.pop(ref, None)
         return ref
 
+    def put_bytes(self, person: str, ref: str, data: bytes) -> str:
+        """As `put`, for what is large: once it is committed it is read from the disk, not kept in memory."""
+        key = self._key(person)
+        self._pending.private.append((ref, person, _mark(key) + seal(key, data, ref.encode())))
+        self._fresh_bytes[ref] = (person, data)
+        return ref
+
+    def get_bytes(self, ref: str) -> bytes | None:
+        """None where it was erased or never was."""
+        known = self._fresh_bytes.get(ref)
+        if known is not None:
+            return known[1]
+        opened = self._open(ref)
+        return opened[1] if opened is not None else None
+
+    def has(self, ref: str) -> bool:
+        """Is something kept under this name, opened or not?"""
+        if ref in self._fresh or ref in self._fresh_bytes:
+            return True
+        return self._reader.execute("SELECT 1 FROM private WHERE ref = ?", (ref,)).fetchone() is not None
+
+    def owner(self, ref: str) -> str:
+        """The person under whose key it lies; "" where there is nothing."""
+        known = self._fresh.get(ref) or self._texts.get(ref) or self._fresh_bytes.get(ref)
+        if known is not None:
+            return known[0]
+        row = self._reader.execute("SELECT person FROM private WHERE ref = ?", (ref,)).fetchone()
+        return str(row[0]) if row is not None else ""
+
     def get(self, ref: str) -> str:
         """The text, or "" where it was erased or never was."""
         if not ref:
@@ -65,16 +95,24 @@ class PrivateStore:
         known = self._fresh.get(ref) or self._texts.get(ref)
         if known is not None:
             return known[1]
+        opened = self._open(ref)
+        if opened is None:
+            return ""
+        person, data = opened
+        text = data.decode()
+        _remember(self._texts, ref, (person, text))
+        return text
+
+    def _open(self, ref: str) -> tuple[str, bytes] | None:
+        """(person, content) as it is committed."""
         row = self._reader.execute(_BY_REF, (ref,)).fetchone()
         if row is None:
-            return ""
+            return None
         person, sealed, wrapped = row
         key = self._master.unwrap(wrapped, person)
         if not hmac.compare_digest(sealed[:_MARK_BYTES], _mark(key)):
-            return ""  # sealed under a key that was destroyed; the person has come back since
-        text = unseal(key, sealed[_MARK_BYTES:], ref.encode()).decode()
-        _remember(self._texts, ref, (person, text))
-        return text
+            return None  # sealed under a key that was destroyed; the person has come back since
+        return person, unseal(key, sealed[_MARK_BYTES:], ref.encode())
 
     def sealing_key(self, person: str) -> tuple[bytes, KeyName]:
         """The key under which this person's files are sealed; a new one is committed with the next activation."""
@@ -90,9 +128,9 @@ class PrivateStore:
         """The person was erased: no key and no text of theirs stays in memory."""
         self._keys.pop(person, None)
         self._fresh_keys.pop(person, None)
-        for texts in (self._fresh, self._texts):
-            for ref in [ref for ref, (whose, _) in texts.items() if whose == person]:
-                del texts[ref]
+        for kept in (self._fresh, self._texts, self._fresh_bytes):
+            for ref in [ref for ref, (whose, _) in kept.items() if whose == person]:
+                del kept[ref]
 
     def take_pending(self) -> Pending:
         taken, self._pending = self._pending, Pending()
@@ -105,6 +143,7 @@ class PrivateStore:
             if key is not None:
                 _remember(self._keys, person, key)
         for ref, _, _ in pending.private:
+            self._fresh_bytes.pop(ref, None)
             known = self._fresh.pop(ref, None)
             if known is not None:
                 _remember(self._texts, ref, known)

@@ -11,6 +11,7 @@ from typing import Any
 
 from callcenter.live import facts as f
 from callcenter.messaging.conversations import WRITTEN, Conversations
+from callcenter.messaging.letters import Letters
 from routing.state import LOGGED_OUT
 
 IN_FLOW, WAITING, RINGING, TALKING, WRAPPING = "flow", "waiting", "ringing", "talking", "wrapping"
@@ -114,6 +115,7 @@ class Book:
         self.by_agent: dict[str, dict[str, None]] = {}
         """ids in the order they came to the agent"""
         self.written = Conversations()
+        self.letters = Letters()
         """conversations in writing, apart from calls"""
         self.seats: dict[str, str] = {}
         """devices that agents chose for the day, by login"""
@@ -168,6 +170,7 @@ class Book:
         if handler is not None:
             handler(fact)
         self.written.apply(fact)
+        self.letters.apply(fact)
 
     def of_leg(self, leg: str) -> Interaction | None:
         return self.interactions.get(self.by_leg.get(leg, ""))
@@ -224,6 +227,7 @@ class Book:
         return {
             "interactions": self._snapshot(),
             "written": self.written.snapshot(),
+            "letters": self.letters.snapshot(),
             "seats": dict(self.seats),
             "shut": dict(self.shut),
             "announcement": self.announcement,
@@ -251,12 +255,14 @@ class Book:
             table.clear()
         self.announcement = ""
         self.written.clear()
+        self.letters.clear()
 
     def restore(self, state: dict[str, Any]) -> None:
         self.seats.update(state["seats"])
         self.shut.update(state["shut"])
         self.announcement = state["announcement"]
         self.written.restore(state.get("written", []))
+        self.letters.restore(state.get("letters", {}))
         for row in state["interactions"]:
             guests = {guest["leg"]: Guest(**guest) for guest in row.get("guests", ())}
             interaction = Interaction(**{**row, "guests": guests})

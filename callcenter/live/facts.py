@@ -40,7 +40,8 @@ class CustomerMatched:
 
 @dataclass(frozen=True, slots=True)
 class CallerVerified:
-    """Who it is, is certain. how: signed (a signed word of the insurer's own site), id_number (keyed and compared)."""
+    """Who it is, is certain. how: signed (a signed word of the insurer's own site), id_number (keyed and
+    compared), proved (the domain of a known mail address stands for the mail), code (sent to a known address)."""
 
     interaction: str
     how: str
@@ -378,6 +379,14 @@ class MessageReceived:
     client: str
     ref: str
     occurred_at_ms: int
+    head_ref: str = ""
+    """what surrounds the text, as a map: of a mail its addresses, subject, ids, proof, HTML"""
+    files_ref: str = ""
+    """attachments, as a list of maps; their content lies under the names that stand there"""
+    external: str = ""
+    """keyed hash of the id that the outside knows it by (Message-ID)"""
+    kind: str = ""
+    """`bounce` or `auto_reply`, of a mail that nobody wrote"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,6 +403,168 @@ class MessageSent:
     """answers that a flow offers, by the key that each stands for"""
     choices_ref: str = ""
     """their words"""
+    head_ref: str = ""
+    files_ref: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MailTaken:
+    """A mail is safe, under the name `mail` in the private store; nobody has read it yet."""
+
+    mail: str
+    size: int
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MailRead:
+    """What became of it. kind: "" (somebody's words), auto_reply, bounce, newsletter, loop, unreadable. `interaction`:
+    where it belongs; "" where it was kept out of conversations. `head_ref`: sender and subject, for those."""
+
+    mail: str
+    kind: str
+    interaction: str
+    occurred_at_ms: int
+    head_ref: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MailReleased:
+    """Somebody looked at a mail that was kept out, and had it served."""
+
+    mail: str
+    by: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadOpened:
+    """The interaction belongs to this thread: it began there, or goes on with it."""
+
+    interaction: str
+    thread: str
+    subject_ref: str
+    language: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LetterWritten:
+    """A message that has to be carried out of the house: it stands in the outbox from now on. `interaction` may be ""
+    (a code, a transcript after the end)."""
+
+    message: str
+    interaction: str
+    ref: str
+    head_ref: str
+    files_ref: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LetterTried:
+    """result: sent, later (again at `next_at_ms`), dead (somebody has to look)."""
+
+    message: str
+    interaction: str
+    attempt: int
+    result: str
+    reason: str
+    next_at_ms: int
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LetterChanged:
+    """Somebody mended it; it is tried anew, from the first attempt on."""
+
+    message: str
+    interaction: str
+    ref: str
+    head_ref: str
+    by: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LetterDropped:
+    message: str
+    interaction: str
+    by: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LetterBounced:
+    """It had been sent, and came back."""
+
+    message: str
+    interaction: str
+    for_good: bool
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoteWritten:
+    """For colleagues; no customer sees it."""
+
+    interaction: str
+    note: str
+    by: str
+    ref: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationParked:
+    """The agent will see to it again at `until_ms`, or when the customer writes."""
+
+    interaction: str
+    agent: str
+    until_ms: int
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesMoved:
+    """These messages belong to the conversation `to` from now on."""
+
+    interaction: str
+    to: str
+    messages: tuple[str, ...]
+    by: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationMerged:
+    """It goes on in `into`; "" undoes that."""
+
+    interaction: str
+    into: str
+    by: str
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationRated:
+    """The customer says how it was, 1 (bad) to 5."""
+
+    interaction: str
+    stars: int
+    occurred_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerLinked:
+    """Whose it is was decided. how: agent, code (sent to a known address and written back), proved (a known address
+    whose domain stands for the mail), undone (then `customer` is 0)."""
+
+    interaction: str
+    customer: int
+    how: str
+    by: str
+    occurred_at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,7 +597,8 @@ class RecordingsFreed:
 @dataclass(frozen=True, slots=True)
 class InteractionEnded:
     """outcome: answered, abandoned (while queued), served (by the flow), left_in_flow, closed,
-    overflowed, cut_off, not_reached (a call of ours), message (left one). by: caller, agent, system, worker."""
+    overflowed, cut_off, not_reached (a call of ours), message (left one), merged (with another conversation).
+    by: caller, agent, system, worker."""
 
     interaction: str
     outcome: str
@@ -532,6 +704,21 @@ LIVE_KINDS = (
     MessageReceived,
     MessageSent,
     MessagesRead,
+    MailTaken,
+    MailRead,
+    MailReleased,
+    ThreadOpened,
+    LetterWritten,
+    LetterTried,
+    LetterChanged,
+    LetterDropped,
+    LetterBounced,
+    NoteWritten,
+    ConversationParked,
+    MessagesMoved,
+    ConversationMerged,
+    ConversationRated,
+    CustomerLinked,
     RecordingsHeld,
     RecordingsFreed,
     InteractionEnded,

@@ -8,12 +8,14 @@ from concurrent.futures import Executor
 from typing import Any
 
 from sqlalchemy import Connection, Engine, bindparam, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from callcenter.kernel import logging
 from callcenter.kernel.envelope import MasterKey
 from callcenter.live.facts import CustomerMatched
 from callcenter.live.host import Host
 from callcenter.live.hours import HoursKeeper
+from callcenter.messaging.mail_desk import Known
 from callcenter.messaging.text_flows import Party
 from crm_core.customers import CustomerService
 from crm_core.db import reads, session
@@ -69,6 +71,27 @@ class CrmLookups:
         """Blocks; for a helper thread."""
         with session(self._reads) as records:
             return CustomerService(records, self._master).id_number_ends(customer, ending)
+
+    async def by_email(self, address: str) -> Known | None:
+        """The one customer of this address; of several nobody is guessed. None too where the records cannot be asked:
+        the mail is served all the same."""
+        since_ms = self._host.clock.now_ms() - self._memory_ms
+
+        def look() -> Known | None:
+            with session(self._reads) as records:
+                found = CustomerService(records, self._master).by_email(address)
+                if len(found) != 1 or found[0].id is None:
+                    return None
+                agents = last_agents(records.connection(), {found[0].id}, since_ms)
+                one = found[0]
+                return Known(found[0].id, one.name, one.klass, agents.get(found[0].id, ""))
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, look)
+        except SQLAlchemyError as error:
+            self.failed += 1
+            log.error("lookup_failed", reason=type(error).__name__)
+            return None
 
     def recognise(self, interaction: str, caller: str) -> None:
         """Attach the one customer reached at this number; of several nobody is guessed."""

@@ -12,9 +12,13 @@ from typing import Any
 
 from callcenter.live import facts as f
 
-WRITTEN = frozenset({"chat"})
+CHAT, EMAIL = "chat", "email"
+WRITTEN = frozenset({CHAT, EMAIL})
 """media whose interactions are conversations here"""
 IN_FLOW, WAITING, RINGING, TALKING, WRAPPING = "flow", "waiting", "ringing", "talking", "wrapping"
+PARKED, MERGED = "parked", "merged"
+CARRIED, SENT, DEAD, BOUNCED, DROPPED = "waiting", "sent", "dead", "bounced", "dropped"
+"""states of a message that is carried out of the house"""
 _HANDS_EMPTY = ("idle", "not_ready", "logged_out")
 FLOW = "flow"
 """who writes for a flow"""
@@ -29,6 +33,20 @@ class Message:
     at_ms: int
     choices: list[str] = field(default_factory=list)
     choices_ref: str = ""
+    head_ref: str = ""
+    files_ref: str = ""
+    kind: str = ""
+    external: str = ""
+    state: str = ""
+    """"" where nothing has to be carried; else waiting, sent, dead, bounced, dropped"""
+
+
+@dataclass(slots=True)
+class Note:
+    id: str
+    by: str
+    ref: str
+    at_ms: int
 
 
 @dataclass(slots=True)
@@ -58,6 +76,20 @@ class Conversation:
     answered_at_ms: int = 0
     heard_at_ms: int = 0
     """when the customer last wrote"""
+    thread: str = ""
+    subject_ref: str = ""
+    paused: bool = False
+    """a call came between; it goes on after it"""
+    until_ms: int = 0
+    """parked until then"""
+    into: str = ""
+    """merged into this one"""
+    stars: int = 0
+    linked: str = ""
+    """how the customer was decided on, where that was not by the contact point alone"""
+    moved: list[str] = field(default_factory=list)
+    """messages that went to the one that this was merged into"""
+    notes: list[Note] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     clients: dict[str, int] = field(default_factory=dict)
     """id that the writer's side gave -> place"""
@@ -76,15 +108,16 @@ class Conversation:
         for message in reversed(self.messages):
             if message.by and message.by != FLOW:
                 break
-            if not message.by:
+            if not message.by and message.kind != "auto_reply":
                 since = message.at_ms
         return since
 
 
-_TABLES = ("path", "messages", "clients", "read")
+_TABLES = ("path", "messages", "clients", "read", "moved", "notes")
 _NAMES = tuple(one.name for one in fields(Conversation) if one.name not in _TABLES)
 _VALUES = attrgetter(*_NAMES)
 _MESSAGE = attrgetter(*(one.name for one in fields(Message)))
+_NOTE = attrgetter(*(one.name for one in fields(Note)))
 
 
 class Conversations:
@@ -92,6 +125,7 @@ class Conversations:
         self.open: dict[str, Conversation] = {}
         self._by_contact: dict[str, str] = {}
         self._by_offer: dict[str, str] = {}
+        self._by_thread: dict[str, list[str]] = {}
         self._apply: dict[type, Callable[[Any], None]] = {
             f.InteractionStarted: self._started,
             f.CustomerMatched: lambda fact: self._set(
@@ -107,6 +141,18 @@ class Conversations:
             f.MessageReceived: lambda fact: self._wrote(fact, ""),
             f.MessageSent: lambda fact: self._wrote(fact, fact.by),
             f.MessagesRead: self._read,
+            f.ThreadOpened: self._threaded,
+            f.LetterWritten: lambda fact: self._carried(fact, CARRIED),
+            f.LetterTried: lambda fact: self._carried(fact, {"later": CARRIED}.get(fact.result, fact.result)),
+            f.LetterChanged: self._changed,
+            f.LetterDropped: lambda fact: self._carried(fact, DROPPED),
+            f.LetterBounced: lambda fact: self._carried(fact, BOUNCED),
+            f.NoteWritten: self._noted,
+            f.ConversationParked: self._parked,
+            f.MessagesMoved: self._moved_messages,
+            f.ConversationMerged: self._merged,
+            f.ConversationRated: lambda fact: self._set(fact, stars=fact.stars),
+            f.CustomerLinked: lambda fact: self._set(fact, customer=fact.customer, linked=fact.how),
             f.InteractionEnded: self._ended,
             f.WrapUpSaved: lambda fact: self._close(fact.interaction, fact.agent),
         }
@@ -118,7 +164,12 @@ class Conversations:
             handler(fact)
 
     def apply_command(self, command: dict[str, Any]) -> None:
-        """What an agent wraps up stays while they have anything in hand, and closes with the last of it."""
+        """What an agent wraps up stays while they have anything in hand, and closes with the last of it; what a call
+        interrupts is paused."""
+        if command["k"] in ("PauseContact", "ResumeContact"):
+            paused = self.of_contact(command["contact"])
+            if paused is not None:
+                paused.paused = command["k"] == "PauseContact"
         if command["k"] == "AgentChanged" and command["state"] in _HANDS_EMPTY:
             for conversation in list(self.of_agent(command["agent"])):
                 self._close(conversation.id, command["agent"])
@@ -128,6 +179,16 @@ class Conversations:
 
     def of_offer(self, offer: str) -> Conversation | None:
         return self.open.get(self._by_offer.get(offer, ""))
+
+    def of_thread(self, thread: str) -> Conversation | None:
+        """The one that goes on in this thread, where there is one that still takes words."""
+        for name in reversed(self._by_thread.get(thread, ())):
+            conversation = self.open.get(name)
+            if conversation is not None and conversation.into:
+                conversation = self.open.get(conversation.into)
+            if conversation is not None and conversation.state not in (WRAPPING, MERGED):
+                return conversation
+        return None
 
     def of_agent(self, agent: str) -> Iterator[Conversation]:
         """Ringing, talking or wrapping with this agent, in the order of arrival."""
@@ -141,27 +202,33 @@ class Conversations:
                 [list(_MESSAGE(message)) for message in one.messages],
                 dict(one.clients),
                 dict(one.read),
+                list(one.moved),
+                [list(_NOTE(note)) for note in one.notes],
             ]
             for one in self.open.values()
         ]
 
     def restore(self, rows: list[list[Any]]) -> None:
-        for *values, path, messages, clients, read in rows:
+        for *values, path, messages, clients, read, moved, notes in rows:
             conversation = Conversation(
                 **dict(zip(_NAMES, values, strict=True)),
                 path=list(path),
                 messages=[Message(*message) for message in messages],
                 clients=dict(clients),
                 read=dict(read),
+                moved=list(moved),
+                notes=[Note(*note) for note in notes],
             )
             self.open[conversation.id] = conversation
-            if conversation.contact and conversation.state != WRAPPING:
+            if conversation.contact and conversation.state not in (WRAPPING, PARKED, MERGED):
                 self._by_contact[conversation.contact] = conversation.id
             if conversation.offer:
                 self._by_offer[conversation.offer] = conversation.id
+            if conversation.thread:
+                self._by_thread.setdefault(conversation.thread, []).append(conversation.id)
 
     def clear(self) -> None:
-        for table in (self.open, self._by_contact, self._by_offer):
+        for table in (self.open, self._by_contact, self._by_offer, self._by_thread):
             table.clear()
 
     def _set(self, fact: Any, **changes: Any) -> None:
@@ -216,6 +283,7 @@ class Conversations:
         conversation = self.open.get(fact.interaction)
         if conversation is not None:
             conversation.state, conversation.offer, conversation.agent = TALKING, "", fact.agent
+            conversation.paused, conversation.until_ms = False, 0
             conversation.answered_at_ms = conversation.answered_at_ms or fact.occurred_at_ms
 
     def _wrote(self, fact: f.MessageReceived | f.MessageSent, by: str) -> None:
@@ -223,9 +291,11 @@ class Conversations:
         if conversation is None:
             return
         message = Message(fact.message, by, fact.ref, fact.occurred_at_ms)
+        message.head_ref, message.files_ref = fact.head_ref, fact.files_ref
         if isinstance(fact, f.MessageSent):
             message.choices, message.choices_ref = list(fact.choices), fact.choices_ref
         else:
+            message.kind, message.external = fact.kind, fact.external
             conversation.heard_at_ms = fact.occurred_at_ms
         conversation.messages.append(message)
         if fact.client:
@@ -236,18 +306,95 @@ class Conversations:
         if conversation is not None and fact.n > conversation.read.get(fact.by, 0):
             conversation.read[fact.by] = fact.n
 
+    def _threaded(self, fact: f.ThreadOpened) -> None:
+        conversation = self.open.get(fact.interaction)
+        if conversation is not None:
+            conversation.thread, conversation.subject_ref = fact.thread, fact.subject_ref
+            conversation.language = fact.language
+            self._by_thread.setdefault(fact.thread, []).append(fact.interaction)
+
+    def _forget(self, interaction: str) -> None:
+        conversation = self.open.pop(interaction, None)
+        names = self._by_thread.get(conversation.thread, []) if conversation is not None else []
+        if interaction in names:
+            names.remove(interaction)
+            if not names and conversation is not None:
+                del self._by_thread[conversation.thread]
+
+    def _carried(
+        self, fact: f.LetterWritten | f.LetterTried | f.LetterDropped | f.LetterBounced, state: str
+    ) -> None:
+        message = self.message(fact.interaction, fact.message)
+        if message is not None:
+            message.state = state
+
+    def _changed(self, fact: f.LetterChanged) -> None:
+        message = self.message(fact.interaction, fact.message)
+        if message is not None:
+            message.state, message.ref, message.head_ref = CARRIED, fact.ref, fact.head_ref
+
+    def message(self, interaction: str, name: str) -> Message | None:
+        """A message of an open conversation; it may have moved on to the one that this was merged into."""
+        conversation = self.open.get(interaction)
+        if conversation is not None and conversation.into:
+            conversation = self.open.get(conversation.into, conversation)
+        if conversation is None:
+            return None
+        return next((one for one in reversed(conversation.messages) if one.id == name), None)
+
+    def _noted(self, fact: f.NoteWritten) -> None:
+        conversation = self.open.get(fact.interaction)
+        if conversation is not None:
+            conversation.notes.append(Note(fact.note, fact.by, fact.ref, fact.occurred_at_ms))
+
+    def _parked(self, fact: f.ConversationParked) -> None:
+        conversation = self.open.get(fact.interaction)
+        if conversation is not None:
+            self._by_contact.pop(conversation.contact, None)
+            conversation.state, conversation.until_ms, conversation.paused = PARKED, fact.until_ms, False
+
+    def _moved_messages(self, fact: f.MessagesMoved) -> None:
+        """They stand in the order of time there; nobody has read what came between."""
+        source, target = self.open.get(fact.interaction), self.open.get(fact.to)
+        if source is None or target is None:
+            return
+        moving = [one for one in source.messages if one.id in fact.messages]
+        source.messages = [one for one in source.messages if one.id not in fact.messages]
+        first = moving[0].at_ms if moving else 0
+        target.messages = sorted([*target.messages, *moving], key=lambda one: one.at_ms)
+        before = sum(1 for one in target.messages if one.at_ms < first)
+        target.read = {who: min(n, before) for who, n in target.read.items()}
+        source.read = {who: min(n, len(source.messages)) for who, n in source.read.items()}
+        source.clients, target.clients = {}, {}
+        source.moved = [one.id for one in moving]
+        target.heard_at_ms = max(
+            (one.at_ms for one in target.messages if not one.by), default=target.heard_at_ms
+        )
+
+    def _merged(self, fact: f.ConversationMerged) -> None:
+        conversation = self.open.get(fact.interaction)
+        if conversation is None:
+            return
+        self._by_contact.pop(conversation.contact, None)
+        self._by_offer.pop(conversation.offer, None)
+        conversation.into, conversation.offer = fact.into, ""
+        if fact.into:
+            conversation.state, conversation.agent = MERGED, ""
+
     def _ended(self, fact: f.InteractionEnded) -> None:
         conversation = self.open.get(fact.interaction)
         if conversation is None:
             return
         self._by_contact.pop(conversation.contact, None)
         self._by_offer.pop(conversation.offer, None)
+        for other in [one for one in self.open.values() if one.into == conversation.id]:
+            self._forget(other.id)
         if conversation.state == TALKING:
             conversation.state, conversation.offer = WRAPPING, ""
         else:
-            del self.open[conversation.id]
+            self._forget(conversation.id)
 
     def _close(self, interaction: str, agent: str) -> None:
         conversation = self.open.get(interaction)
         if conversation is not None and conversation.state == WRAPPING and conversation.agent == agent:
-            del self.open[interaction]
+            self._forget(interaction)

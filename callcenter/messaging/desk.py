@@ -20,22 +20,28 @@ from callcenter.kernel.schedule import Scheduler
 from callcenter.live import facts as f
 from callcenter.live.host import AnyFact, Host
 from callcenter.messaging.conversations import (
+    CHAT,
+    EMAIL,
     FLOW,
     IN_FLOW,
+    PARKED,
     RINGING,
     TALKING,
     WAITING,
     WRAPPING,
     Conversation,
 )
+from callcenter.messaging.files import Files, Kept
 from callcenter.messaging.text_flows import Lookups, TextFlows
 from ivr_flows.schema import Flow
 from routing import Command, OfferContact, Overflow, WithdrawOffer
 from routing import facts as rf
 
 log = logging.get("written")
-LONGEST = 4_000
-"""characters of a message"""
+LONGEST, LONGEST_LETTER = 4_000, 20_000
+"""characters of a message; of one that goes out by mail"""
+_COME_BACK_MS = 3_600_000
+"""so long what was put aside waits for the agent who did that"""
 MOST_CLIENT = 64
 _SWEEP_MS, _SWEEP_PARTS, _TYPING_MS = 5_000, 20, 4_000
 Changed = Callable[[str], None]
@@ -89,6 +95,7 @@ class WrittenDesk:
         self._part = 1
         self._typing: dict[tuple[str, str], int] = {}
         """(conversation, who) -> when they were last seen to write"""
+        self.files = Files(host.private)
         self.changed: list[Changed] = []
         """whoever wants to know of every conversation"""
         self.counts: Counter[str] = Counter()
@@ -97,7 +104,8 @@ class WrittenDesk:
     def begin_day(self) -> None:
         """Once who talks is settled: go on with what an earlier core left, and look after it from now on."""
         for conversation in list(self._book.open.values()):
-            self._gone_ms[conversation.id] = self._host.clock.now_ms()
+            if conversation.medium == CHAT:
+                self._gone_ms[conversation.id] = self._host.clock.now_ms()
             self._safe[conversation.id] = len(conversation.messages)
             self._tell(conversation.id)
             if conversation.state == IN_FLOW:
@@ -131,7 +139,12 @@ class WrittenDesk:
         return interaction
 
     def receive(
-        self, interaction: str, client: str, text: str, committed: Callable[[int], None] = lambda _n: None
+        self,
+        interaction: str,
+        client: str,
+        text: str,
+        committed: Callable[[int], None] = lambda _n: None,
+        files: Sequence[Kept] = (),
     ) -> None:
         """The customer wrote. `committed`: called with the message's place once it is safe, also where it was before.
 
@@ -139,7 +152,7 @@ class WrittenDesk:
         conversation = self._book.open.get(interaction)
         if conversation is None or conversation.state == WRAPPING:
             raise NotAllowed("conversation_over")
-        text, client = _checked(text), client[:MOST_CLIENT]
+        text, client = _checked(text) if text or not files else "", client[:MOST_CLIENT]
         known = conversation.clients.get(f"/{client}") if client else None
         if known is not None:
             self._after_commit(lambda: committed(known))
@@ -149,9 +162,15 @@ class WrittenDesk:
         self._typing.pop((interaction, ""), None)
 
         def kept() -> None:
-            committed(self._shown(conversation, message))
+            committed(self.shown(conversation, message))
 
-        self._host.submit(f.MessageReceived(interaction, message, client, ref, at_ms), after_commit=kept)
+        files_ref = self.files.list_under(self.person(conversation), f"{message}.files", files)
+        facts: list[AnyFact] = [
+            f.MessageReceived(interaction, message, client, ref, at_ms, files_ref=files_ref)
+        ]
+        if conversation.state == PARKED:
+            facts += self.back_in_queue(conversation, conversation.agent)
+        self._host.submit(*facts, after_commit=kept)
         self.counts["received"] += 1
         if conversation.state == IN_FLOW:
             self._flows.said(conversation, text)
@@ -197,6 +216,10 @@ class WrittenDesk:
                 "text": self.text(message.ref),
                 "at_ms": message.at_ms,
                 "choices": self._choices(message.choices_ref) if message.choices_ref else [],
+                "files": [
+                    {"id": k, "name": one.name, "type": one.type, "size": one.size, "trouble": one.trouble}
+                    for k, one in enumerate(self.files.listed(message.files_ref))
+                ],
             }
             for n, message in enumerate(conversation.messages[after:safe], after + 1)
         ]
@@ -257,13 +280,17 @@ class WrittenDesk:
         client: str,
         text: str,
         committed: Callable[[int], None] = lambda _n: None,
+        head: Mapping[str, Any] | None = None,
+        files: Sequence[Kept] = (),
     ) -> None:
         """The agent writes; `committed` hears the message's place once it is safe. The same `client` again is no second
-        message.
+        message. `head`: what surrounds it where it has to be carried out of the house; then it stands in the outbox
+        with the same stroke.
 
         Raises NotAllowed: not_yours, empty, too_long."""
         conversation = self._theirs(agent, interaction)
-        text, client = _checked(text), client[:MOST_CLIENT]
+        most = LONGEST if head is None else LONGEST_LETTER
+        text, client = _checked(text, most) if text or not files else "", client[:MOST_CLIENT]
         known = conversation.clients.get(f"{agent}/{client}") if client else None
         if known is not None:
             self._after_commit(lambda: committed(known))
@@ -273,13 +300,21 @@ class WrittenDesk:
         self._typing.pop((interaction, agent), None)
 
         def kept() -> None:
-            committed(self._shown(conversation, message))
+            committed(self.shown(conversation, message))
 
-        self._host.submit(
-            f.MessageSent(interaction, message, agent, client, ref, at_ms),
-            f.MessagesRead(interaction, agent, len(conversation.messages) + 1, at_ms),
-            after_commit=kept,
+        head_ref = (
+            self._keep(conversation, f"{message}.head", json.dumps(head, ensure_ascii=False)) if head else ""
         )
+        files_ref = self.files.list_under(self.person(conversation), f"{message}.files", files)
+        facts: list[AnyFact] = [
+            f.MessageSent(
+                interaction, message, agent, client, ref, at_ms, head_ref=head_ref, files_ref=files_ref
+            ),
+            f.MessagesRead(interaction, agent, len(conversation.messages) + 1, at_ms),
+        ]
+        if head_ref:
+            facts.append(f.LetterWritten(message, interaction, ref, head_ref, files_ref, at_ms))
+        self._host.submit(*facts, after_commit=kept)
         self.counts["sent"] += 1
 
     def agent_read(self, agent: str, interaction: str, n: int) -> None:
@@ -290,24 +325,34 @@ class WrittenDesk:
         """Raises NotAllowed: not_yours."""
         self._end(self._theirs(agent, interaction), "normal", "agent")
 
-    def transfer(self, agent: str, interaction: str, queue: str) -> None:
-        """To another queue; it keeps the age it has.
-
-        Raises NotAllowed: not_yours, no_such_queue."""
-        conversation = self._theirs(agent, interaction)
-        known = self._host.engine.policy.queues.get(queue)
-        if known is None or known.medium != conversation.medium:
-            raise NotAllowed("no_such_queue")
-        at_ms, contact = self._host.clock.now_ms(), self._ids.next("c")
-        self._host.submit(
-            rf.ContactEnded(conversation.contact, at_ms),
-            f.InteractionQueued(interaction, contact, queue, at_ms),
-            rf.ContactArrived(contact, queue, conversation.queued_at_ms),
-        )
-
     def text(self, ref: str) -> str:
         """What a message says; "" where it was erased."""
         return self._host.private.get(ref)
+
+    def preferred(self, queue: str, agent: str) -> str:
+        """Whom a newcomer asks for, where this queue heeds it."""
+        known = self._host.engine.policy.queues.get(queue)
+        return agent if known is not None and known.preferred_ms else ""
+
+    def back_in_queue(self, conversation: Conversation, prefers: str = "") -> list[AnyFact]:
+        """The facts that put it into its queue again, as if it had come now; for a while this agent is preferred."""
+        contact, at_ms = self._ids.next("c"), self._host.clock.now_ms()
+        return [
+            f.InteractionQueued(conversation.id, contact, conversation.queue, at_ms),
+            rf.ContactArrived(
+                contact,
+                conversation.queue,
+                at_ms,
+                customer_class=conversation.klass,
+                prefers=prefers,
+                prefers_ms=_COME_BACK_MS if prefers else 0,
+            ),
+        ]
+
+    def person(self, conversation: Conversation) -> str:
+        """Under whose key it lies."""
+        private = self._host.private
+        return private.person_of(private.get(conversation.party_ref) or conversation.id)
 
     # --- what flows hand over ----------------------------------------------------------------------
 
@@ -322,7 +367,7 @@ class WrittenDesk:
             choices_ref = self._keep(conversation, f"{message}.choices", words)
 
         def shown() -> None:
-            self._shown(conversation, message)
+            self.shown(conversation, message)
 
         self._host.submit(
             f.MessageSent(conversation.id, message, FLOW, "", ref, at_ms, tuple(choices), choices_ref),
@@ -332,8 +377,7 @@ class WrittenDesk:
     def enqueue(self, conversation: Conversation, queue: str, *before: AnyFact) -> None:
         contact, at_ms = self._ids.next("c"), self._host.clock.now_ms()
         to = line(queue, conversation.medium)
-        known = self._host.engine.policy.queues.get(to)
-        prefers = conversation.last_agent if known is not None and known.preferred_ms else ""
+        prefers = self.preferred(to, conversation.last_agent)
         self._host.submit(
             *before,
             f.InteractionQueued(conversation.id, contact, to, at_ms),
@@ -393,8 +437,19 @@ class WrittenDesk:
             self.enqueue(conversation, queue)
         elif command.reason == "unknown_queue" and command.queue != default:
             self.broken(conversation)
+        elif conversation.medium == EMAIL:
+            self._host.submit(*self._elsewhere(conversation))
         elif not self._flows.refused(conversation, command.reason):
             self.finish(conversation, "closed" if command.reason == "closed" else "overflowed")
+
+    def _elsewhere(self, conversation: Conversation) -> list[AnyFact]:
+        """A mail is not turned away: it waits in the queue where nobody else is sent on from."""
+        contact, at_ms = self._ids.next("c"), self._host.clock.now_ms()
+        to = line(self._default_queue(), EMAIL)
+        return [
+            f.InteractionQueued(conversation.id, contact, to, at_ms),
+            rf.ContactArrived(contact, to, conversation.queued_at_ms, customer_class=conversation.klass),
+        ]
 
     def _end(self, conversation: Conversation, cause: str, by: str) -> None:
         at_ms = self._host.clock.now_ms()
@@ -438,9 +493,7 @@ class WrittenDesk:
         return list(json.loads(text).values()) if text else []
 
     def _keep(self, conversation: Conversation, ref: str, text: str) -> str:
-        private = self._host.private
-        person = private.person_of(private.get(conversation.party_ref) or conversation.id)
-        return private.put(person, ref, text)
+        return self._host.private.put(self.person(conversation), ref, text)
 
     def _after_commit(self, then: Callable[[], None]) -> None:
         """At once where all that was said is safe, else with what is being written."""
@@ -449,13 +502,24 @@ class WrittenDesk:
         else:
             self._host.submit(after_commit=then)
 
-    def _shown(self, conversation: Conversation, message: str) -> int:
+    def shown(self, conversation: Conversation, message: str) -> int:
         """It is committed, and everything before it; answers its place."""
         messages = conversation.messages
         n = next((n for n in range(len(messages), 0, -1) if messages[n - 1].id == message), 0)
         self._safe[conversation.id] = max(n, self._safe.get(conversation.id, 0))
         self._tell(conversation.id)
         return n
+
+    def all_shown(self, interaction: str) -> None:
+        """Messages changed their place: what stands there now counts once that is committed."""
+
+        def counted() -> None:
+            conversation = self._book.open.get(interaction)
+            if conversation is not None:
+                self._safe[interaction] = len(conversation.messages)
+                self._tell(interaction)
+
+        self._host.submit(after_commit=counted)
 
     def _tell(self, interaction: str) -> None:
         for changed in (*self._watchers.get(interaction, ()), *self.changed):
@@ -486,16 +550,18 @@ class WrittenDesk:
             self._end(conversation, "idle", "system")
         elif conversation.state in (WAITING, RINGING) and gone:
             self._end(conversation, "gone", "system")
-        elif conversation.state == WAITING:
+        elif conversation.state == PARKED and now_ms >= conversation.until_ms:
+            self._host.submit(*self.back_in_queue(conversation, conversation.agent))
+        elif conversation.state == WAITING and conversation.medium == CHAT:
             place = self._host.engine.position(conversation.contact)
             if self._places.get(conversation.id) != place:
                 self._places[conversation.id] = place
                 self._tell(conversation.id)
 
 
-def _checked(text: Any) -> str:
+def _checked(text: Any, most: int = LONGEST) -> str:
     if not isinstance(text, str) or not text.strip():
         raise NotAllowed("empty")
-    if len(text) > LONGEST:
+    if len(text) > most:
         raise NotAllowed("too_long")
     return text.strip().replace("\x00", "")

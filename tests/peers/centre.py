@@ -466,6 +466,12 @@ class Person:
         status, _, answer = self._ask("POST", f"/api{path}", body, headers)
         assert status < 300, f"{path}: {status} {answer}"
 
+    def get(self, path: str) -> Any:
+        """AssertionError where it is refused."""
+        status, _, answer = self._ask("GET", f"/api{path}", None, {"Cookie": self._cookie})
+        assert status < 300, f"{path}: {status} {answer}"
+        return answer
+
     def ready(self) -> None:
         self.act("/agent/ready")
 

@@ -12,7 +12,17 @@ import pytest
 
 from tests.peers.centre import Centre
 
-_PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core", "chromium": "chromium", "kamailio": "kamailio"}
+_PACKAGES = {
+    "sipp": "sip-tester",
+    "baresip": "baresip-core",
+    "chromium": "chromium",
+    "kamailio": "kamailio",
+    "swaks": "swaks",
+    "dovecot": "dovecot-imapd",
+    "smtp-source": "postfix",
+    "smtp-sink": "postfix",
+}
+_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
 Start = Callable[..., Centre]
 
 
@@ -23,7 +33,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for program in mark.args:
             if program == "raw" and not _may_send_raw():
                 missing.append("raw sockets: run as root, or with CAP_NET_RAW")
-            elif program != "raw" and shutil.which(program) is None:
+            elif program != "raw" and shutil.which(program, path=_PATH) is None:
                 missing.append(f"{program}: apt-get install {_PACKAGES[program]}")
     if item.get_closest_marker("dense") is not None:
         from channels.voice.worker.library import dense_installed

@@ -1,0 +1,108 @@
+"""From a letter of ours to the bytes of a mail. Pure: the same letter makes the same mail, so that one which is sent
+again is known as the same by its Message-ID."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+_ADDRESS = re.compile(r"^[^@\s<>\"(),;:\\\x00-\x20]{1,64}@[A-Za-z0-9.\-]{1,253}$")
+_MOST_REFERENCES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Enclosure:
+    name: str
+    type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    message_id: str
+    """without brackets"""
+    sender: str
+    sender_name: str
+    to: tuple[str, ...]
+    cc: tuple[str, ...]
+    subject: str
+    text: str
+    at_ms: int
+    in_reply_to: str = ""
+    references: tuple[str, ...] = ()
+    """oldest first"""
+    automatic: bool = False
+    """nobody wrote it: other machines are asked not to answer"""
+    mark: str = ""
+    """X-Loop, by which we know our own mail"""
+    bounces_to: str = ""
+    """envelope sender; the letter's sender where empty"""
+    files: tuple[Enclosure, ...] = ()
+
+
+def is_address(text: str) -> bool:
+    """One plain address, fit for an envelope and a header."""
+    return bool(_ADDRESS.match(text)) and text.isascii()
+
+
+def compose(letter: Letter) -> bytes:
+    """Raises ValueError where an address is none."""
+    message = EmailMessage(policy=SMTP)
+    message["From"] = Address(one_line(letter.sender_name), addr_spec=_checked(letter.sender))
+    message["To"] = ", ".join(_checked(address) for address in letter.to)
+    if letter.cc:
+        message["Cc"] = ", ".join(_checked(address) for address in letter.cc)
+    message["Subject"] = one_line(letter.subject)
+    message["Date"] = format_datetime(datetime.fromtimestamp(letter.at_ms / 1000, UTC))
+    message["Message-ID"] = f"<{letter.message_id}>"
+    if letter.in_reply_to:
+        message["In-Reply-To"] = f"<{_id(letter.in_reply_to)}>"
+    known = [_id(one) for one in letter.references]
+    if known:
+        kept = known if len(known) <= _MOST_REFERENCES else [known[0], *known[-_MOST_REFERENCES + 1 :]]
+        message["References"] = " ".join(f"<{one}>" for one in kept)
+    if letter.mark:
+        message["X-Loop"] = letter.mark
+    if letter.automatic:
+        message["Auto-Submitted"] = "auto-replied"
+        message["X-Auto-Response-Suppress"] = "All"
+        message["Precedence"] = "auto_reply"
+    plain = letter.text.replace("\r\n", "\n").rstrip() + "\n"
+    message.set_content(plain, charset="utf-8", cte=None if plain.isascii() else "base64")
+    for file in letter.files:
+        major, _, minor = file.type.partition("/")
+        message.add_attachment(
+            file.data,
+            maintype=major or "application",
+            subtype=minor or "octet-stream",
+            filename=file.name,
+        )
+    return message.as_bytes()
+
+
+def one_line(text: str) -> str:
+    """Nothing that ends a header."""
+    return " ".join(_CONTROL.sub(" ", text).split())
+
+
+def quoted(text: str, introduction: str) -> str:
+    """What is answered, as mail programs show it."""
+    lines: Sequence[str] = text.splitlines()
+    return "\n".join([introduction, *(f"> {line}" for line in lines)])
+
+
+def _checked(address: str) -> str:
+    if not is_address(address):
+        raise ValueError("not an address")
+    return address
+
+
+def _id(text: str) -> str:
+    return re.sub(r"[<>\s\x00-\x1f\x7f]", "", text)[:250]
