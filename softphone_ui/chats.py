@@ -9,6 +9,7 @@ from typing import Any
 from callcenter.kernel.e164 import national
 from callcenter.kernel.errors import NotAllowed
 from callcenter.messaging.conversations import EMAIL, MERGED, PARKED, RINGING, WRAPPING, WRITTEN, Conversation
+from routing.state import LOGGED_OUT
 from softphone_ui.letters import Letters
 
 Plain = dict[str, Any]
@@ -55,6 +56,15 @@ class Chats:
             {"name": one.name, "title": titles.get(one.name, one.name), "medium": one.medium}
             for one in queues
             if one.medium in WRITTEN
+        ]
+
+    def colleagues(self, login: str) -> list[Plain]:
+        """Everybody else who is there, with their state."""
+        name_of = self._core.directory.name_of
+        return [
+            {"login": view.id, "name": name_of(view.id), "state": view.state}
+            for view in self._core.host.engine.agent_views()
+            if view.state != LOGGED_OUT and view.id != login
         ]
 
     def thread(self, agent: str, interaction: str, after: int) -> list[Plain]:

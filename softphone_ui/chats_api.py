@@ -77,6 +77,12 @@ async def lines(_who: Reader, panel: ThePanel) -> list[dict[str, Any]]:
     return panel.chats.lines()
 
 
+@router.get("/colleagues")
+async def colleagues(who: Reader, panel: ThePanel) -> list[dict[str, str]]:
+    """Whom a conversation can be handed to: those who are there."""
+    return panel.chats.colleagues(who.login)
+
+
 @router.get("/{interaction}/messages")
 async def messages(
     interaction: str,

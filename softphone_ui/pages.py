@@ -46,7 +46,7 @@ async def panel_page(request: Request, lang: str = "") -> Response:
         "role": who.role,
         "language": language,
         "words": words,
-        "chat": panel.has_chat,
+        "chat": panel.has_written,
         "answers": panel.canned_answers,
         "device": panel.device(who.login),
         "ice_servers": panel.ice_servers(),
@@ -162,6 +162,13 @@ async def audit_page(request: Request, lang: str = "") -> Response:
     return _desk(request, "audit", "audit.read", who, lang, {"people": panel.people(), "actions": ACTIONS})
 
 
+@router.get("/post")
+async def post_page(request: Request, lang: str = "") -> Response:
+    """Letters that nobody took, mail that was kept out."""
+    who = await who_asks(request)
+    return _desk(request, "post", "post", who, lang, {})
+
+
 @router.get("/why")
 async def why_page(request: Request, lang: str = "", interaction: str = "") -> Response:
     """Why a contact went as it went."""
@@ -187,6 +194,7 @@ _PLACES = (
     ("overview", "/", "overview.read"),
     ("wallboard", "/wallboard", "wallboard.read"),
     ("recordings", "/recordings", "recordings.read"),
+    ("post", "/post", "post"),
     ("why", "/why", "calls.explain"),
     ("people", "/people", "people.read"),
     ("audit", "/audit", "audit.read"),

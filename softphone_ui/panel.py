@@ -548,8 +548,8 @@ class Panel:
         return [answer.model_dump() for answer in self._core.settings.chat.answers]
 
     @property
-    def has_chat(self) -> bool:
-        return bool(self._core.settings.chat.flow)
+    def has_written(self) -> bool:
+        return bool(self._core.directory.written_media)
 
     @property
     def has_browser_phones(self) -> bool:

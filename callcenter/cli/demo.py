@@ -63,6 +63,8 @@ def _addresses(var: Path, lan: bool) -> dict[str, Any]:
         "phone_2": f"127.0.0.1:{phone}",
         "browser_rtp_low": 20_200,
         "browser_rtp_high": 20_299,
+        "smtp": f"127.0.0.1:{_free(2525, socket.SOCK_STREAM)}",
+        "relay": f"127.0.0.1:{_free(2526, socket.SOCK_STREAM)}",
         "rtp_low": 20_000,
         "rtp_high": 20_199,
     }
@@ -140,6 +142,13 @@ def _run(config: Path, var: Path, addresses: dict[str, Any], password: str) -> i
         say = str(PROMPTS / "zh" / "agent_greeting.wav")
         command = [python, "-m", "callcenter", "phone", "--listen", addresses["phone_2"], "--say", say]
         children.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        # what the centre sends is filed, not sent: a mailbox stands for the world
+        relay = [python, "-m", "aiosmtpd", "-n", "-l", addresses["relay"], "-c", "aiosmtpd.handlers.Mailbox"]
+        children.append(
+            subprocess.Popen(
+                [*relay, str(var / "sent-mail")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+        )
         if not _wait_ready(centre, var):
             return centre.poll() or 1
         _tell(addresses, password, config)
@@ -176,6 +185,9 @@ def _tell(addresses: dict[str, Any], password: str, config: Path) -> None:
         f"hotline       sip:95519@{sip}    (straight to a person: sip:95520@{sip})",
         f"dial it       sipp {sip} -sn uac -s 95520 -i 127.0.0.1 -m 1 -d 30000 -nostdin   (Debian: sip-tester)",
         f"  with keys   .venv/bin/callcenter phone --dial sip:95519@{sip} --keys 14:1,20:0 --seconds 60",
+        f"chat          {addresses['page']}/chat/sample    a page of the insurer with the widget on it",
+        f"mail          swaks --server {addresses['smtp']} --to service@insurer.example --from customer1@example.com",
+        "              (Debian: swaks)  it lands with 1001; answers lie in sent-mail/new of the folder of the demo",
         f"status        .venv/bin/callcenter status -c {config}",
         "",
         "Two tabs of one browser are enough. Ctrl-C stops everything.",

@@ -512,14 +512,15 @@ class WrittenDesk:
 
     def all_shown(self, interaction: str) -> None:
         """Messages changed their place: what stands there now counts once that is committed."""
+        conversation = self._book.open.get(interaction)
+        if conversation is not None and conversation.messages:
+            last = conversation.messages[-1].id
 
-        def counted() -> None:
-            conversation = self._book.open.get(interaction)
-            if conversation is not None:
-                self._safe[interaction] = len(conversation.messages)
-                self._tell(interaction)
+            def counted() -> None:
+                self._safe[interaction] = 0
+                self.shown(conversation, last)
 
-        self._host.submit(after_commit=counted)
+            self._host.submit(after_commit=counted)
 
     def _tell(self, interaction: str) -> None:
         for changed in (*self._watchers.get(interaction, ()), *self.changed):

@@ -252,7 +252,8 @@ class MailDesk:
         ]
         if self._rules.acknowledge and not thread and mail.kind == m.NORMAL and self._may_acknowledge(person):
             facts += self._acknowledgement(interaction, mail, person, recipients[0], certain)
-        self._host.submit(*facts, after_commit=lambda: self._show(interaction, message))
+        last = next((fact.message for fact in reversed(facts) if isinstance(fact, f.MessageSent)), message)
+        self._host.submit(*facts, after_commit=lambda: self._show(interaction, last))
 
     def _received(self, name: str, mail: Mail, interaction: str) -> tuple[str, list[AnyFact]]:
         """(message, the facts that it came)."""

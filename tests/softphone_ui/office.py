@@ -27,6 +27,8 @@ from callcenter.history import rebuild
 from callcenter.journal.writer import WriterHealth
 from callcenter.live.alarms import Alarms
 from callcenter.live.book import Interaction
+from callcenter.messaging.casework import Casework
+from callcenter.messaging.uploads import Uploads
 from callcenter.metrics import Metrics
 from callcenter.recordings import RecordingArchive
 from channels.voice.browser.link import BrowserPhones
@@ -126,6 +128,9 @@ class Office:
             on_record=self.on_record,
             callbacks=self.centre.callbacks,
             written=self.centre.written,
+            mail=None,
+            casework=Casework(self.centre.host, self.centre.ids, self.centre.written),
+            uploads=Uploads(self.centre.written.files, self.executor, 10_000_000, ""),
             web_chat=None,
             explain=self.explain,
         )
