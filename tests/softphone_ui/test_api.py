@@ -441,6 +441,7 @@ def test_the_table_of_permissions() -> None:
         "own.state": "ag",
         "own.offers": "ag",
         "own.call": "ag",
+        "post": "su",
         "own.chats": "ag",
         "own.wrap_up": "ag",
         "own.phone": "agsu",

@@ -8,6 +8,7 @@ import pytest
 
 from callcenter.explain import explain, tell
 from callcenter.kernel.errors import NotAllowed
+from callcenter.messaging.casework import Casework
 from callcenter.messaging.conversations import Conversation
 from routing import AgentPolicy, QueuePolicy
 from tests.callcenter.centre import Centre
@@ -29,6 +30,10 @@ class Site:
     @property
     def desk(self) -> Any:
         return self.centre.written
+
+    @property
+    def work(self) -> Casework:
+        return Casework(self.centre.host, self.centre.ids, self.desk)
 
     def visit(self, party: str = "", language: str = "zh") -> str:
         verified = "signed" if party else ""
@@ -266,8 +271,8 @@ def test_a_transfer_keeps_the_age_and_what_was_said(site: Site) -> None:
     site.centre.wait(30)
     site.centre.ready("bob")
     with pytest.raises(NotAllowed, match="no_such_queue"):
-        site.desk.transfer("ann", visit, "service")
-    site.desk.transfer("ann", visit, "complaints@chat")
+        site.work.hand_on("ann", visit, "", "service", "")
+    site.work.hand_on("ann", visit, "", "complaints@chat", "")
     site.centre.settle()
     conversation = site.open(visit)
     assert (conversation.state, conversation.agent, conversation.queue) == (
