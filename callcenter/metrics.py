@@ -229,6 +229,7 @@ class _Live:
         for what, number in sorted(core.written.counts.items()):
             counts.add_metric([what], number)
         yield counts
+        yield from self._mail()
         if core.web_chat is None:
             return
         events = CounterMetricFamily(
@@ -238,6 +239,39 @@ class _Live:
             events.add_metric([event], number)
         yield events
         yield GaugeMetricFamily("callcenter_chat_sockets", "Pages that chat", core.web_chat.sockets)
+
+    def _mail(self) -> Iterator[Metric]:
+        core = self._core
+        files = CounterMetricFamily(
+            "callcenter_files", "Files brought by a page, taken and refused", labels=["what"]
+        )
+        for what, number in sorted(core.uploads.counts.items()):
+            files.add_metric([what], number)
+        yield files
+        if core.mail is None:
+            return
+        mail, letters = core.mail, core.host.book.letters
+        events = CounterMetricFamily(
+            "callcenter_mail_events", "Mails taken, what they were, and what was refused", labels=["what"]
+        )
+        for what, number in sorted((mail.desk.counts + mail.channel.counts).items()):
+            events.add_metric([what], number)
+        yield events
+        tried = CounterMetricFamily("callcenter_letters_tried", "What the relay said", labels=["result"])
+        for what, number in sorted(mail.outbox.counts.items()):
+            tried.add_metric([what], number)
+        yield tried
+        yield GaugeMetricFamily("callcenter_mail_unread", "Mails taken and not read yet", len(letters.unread))
+        outbox = GaugeMetricFamily("callcenter_outbox", "Letters that are to go out", labels=["state"])
+        dead = len(letters.dead)
+        outbox.add_metric(["waiting"], len(letters.outbox) - dead)
+        outbox.add_metric(["dead"], dead)
+        yield outbox
+        boxes = GaugeMetricFamily("callcenter_mail_mailboxes", "Mailboxes that are fetched", labels=["state"])
+        troubled = sum(1 for box in mail.channel.mailboxes if box.trouble)
+        boxes.add_metric(["fetched"], len(mail.channel.mailboxes) - troubled)
+        boxes.add_metric(["trouble"], troubled)
+        yield boxes
 
     def _edge(self) -> Iterator[Metric]:
         status = self._core.edge.status

@@ -93,7 +93,7 @@ class Handler:
         if not self._limiter.hit(self._rate, "mail", _peer(session)):
             say({"count": "too_often"})
             return "451 4.7.1 Too many mails from your address, try again later"
-        envelope.mail_from = "" if address in (None, "<>") else address
+        envelope.mail_from = address or "<>"
         envelope.mail_options.extend(options)
         return "250 2.1.0 Sender taken"
 
@@ -124,7 +124,7 @@ class Handler:
         said = {
             "peer": _peer(session),
             "helo": str(session.host_name or ""),
-            "sender": (envelope.mail_from or "").lower(),
+            "sender": (envelope.mail_from or "").lower().removeprefix("<>"),
             "recipients": envelope.rcpt_tos,
         }
         try:

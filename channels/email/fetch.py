@@ -98,7 +98,9 @@ class Mailbox:
 
     def _new(self, client: IMAPClient) -> dict[int, bytes]:
         client.noop()
-        numbers = sorted(client.search(["UNSEEN", "UNDELETED"]))[:_BATCH]
+        # where mails are put away, whatever is still there has to be: also what was seen when a core died over it
+        wanted = ["UNDELETED"] if self._settings.done_folder else ["UNSEEN", "UNDELETED"]
+        numbers = sorted(client.search(wanted))[:_BATCH]
         found: dict[int, bytes] = {}
         for number in numbers:
             answer = client.fetch([number], ["BODY.PEEK[]"]).get(number, {})

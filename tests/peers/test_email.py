@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import email
 import email.policy
+import random
 import smtplib
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from email.message import EmailMessage
@@ -14,8 +16,8 @@ from typing import Any
 import pytest
 
 from tests.peers.centre import Centre, Person, agent, queue
-from tests.peers.mail import Relay, swaks
-from tests.peers.phones import HOST, free_port, until
+from tests.peers.mail import Dovecot, Relay, start_source, swaks
+from tests.peers.phones import HOST, Baresip, free_port, until
 
 pytestmark = pytest.mark.peer("swaks", "dovecot", "smtp-source", "smtp-sink")
 
@@ -98,13 +100,13 @@ def post(start_centre: Start, relay: Relay) -> Post:
     return started(start_centre, relay)
 
 
-def started(start_centre: Start, relay: Relay, sample: bool = False, **mail: Any) -> Post:
+def started(start_centre: Start, relay: Relay, port: int = 0, **mail: Any) -> Post:
     address = f"{HOST}:{free_port()}"
     centre = start_centre(
-        numbers=[{"number": "95519", "flow": "hotline"}],
+        numbers=[{"number": "95519", "flow": "hotline"}, {"number": "95520", "queue": "service"}],
         queues=[queue("service", title="客户服务"), queue("complaints", title="投诉")],
         agents=[
-            agent("1001", free_port(), "service", "complaints", name="王芳"),
+            agent("1001", port or free_port(), "service", "complaints", name="王芳"),
             agent("1002", free_port(), "service", name="李强", ready_at_start=False),
             agent("8002", role="supervisor"),
         ],
@@ -119,7 +121,6 @@ def started(start_centre: Start, relay: Relay, sample: bool = False, **mail: Any
                 **mail,
             }
         },
-        sample=sample,
     )
     found = Post(centre, address, relay)
     until(lambda: _listens(found), 10, "the mail door", 0.05)
@@ -165,3 +166,277 @@ def test_a_mail_is_acknowledged_queued_answered_and_goes_on(post: Post) -> None:
     post.send(subject, "谢谢。\n\n> 非常抱歉", In_Reply_To=str(answer["Message-ID"]))
     until(lambda: len(post.thread(chat["id"])) == 4, 5, "the customer's answer")
     assert post.thread(chat["id"])[-1]["text"] == "谢谢。"
+
+
+def test_what_the_relay_refuses_waits_for_a_supervisor_who_mends_it(post: Post) -> None:
+    post.relay.answer(hard="RCPT", reply="550 5.1.1 unknown")
+    post.send()
+    chat = post.take()
+    post.answer(chat["id"], "您好")
+    boss = post.person("8002")
+    dead = until(
+        lambda: [one for one in boss.get("/post")["dead"] if not one["automatic"]], 10, "a dead letter"
+    )
+    assert (dead[0]["to"], dead[0]["text"]) == ([CUSTOMER], "您好")
+    assert dead[0]["reason"].startswith("550")
+    post.relay.answer()
+    body = {"to": ["right@customer.example"], "subject": dead[0]["subject"], "text": "您好，更正"}
+    boss.act(f"/post/letters/{dead[0]['message']}/resend", body)
+    (came,) = [parsed(one) for one in post.relay.wait(1)]
+    assert (came["To"], "您好，更正" in came.get_content()) == ("right@customer.example", True)
+    until(lambda: post.thread(chat["id"])[-1]["state"] == "sent", 5, "the state of the letter")
+
+
+def test_a_relay_that_is_away_gets_the_letter_later_and_once(start_centre: Start, relay: Relay) -> None:
+    post = started(start_centre, relay, retry_s=[1] * 30)
+    post.relay.stop()
+    post.send()
+    chat = post.take()
+    post.answer(chat["id"], "稍后送达")
+    until(
+        lambda: any(one["attempt"] for one in post.person("8002").get("/post")["waiting"]), 10, "an attempt"
+    )
+    post.centre.kill_core()
+    post.centre.wait_ready()
+    post.relay.start()
+    answers = [parsed(one) for one in post.relay.wait(2, 20)]
+    assert sorted("稍后送达" in one.get_content() for one in answers) == [False, True]
+    until(lambda: not post.person("8002").get("/post")["waiting"], 10, "an empty outbox")
+    assert len(post.relay.messages()) == 2
+
+
+def test_what_comes_back_is_shown_at_the_letter_and_machines_stay_out(post: Post) -> None:
+    post.send()
+    chat = post.take()
+    post.answer(chat["id"], "您的材料清单")
+    letters = until(
+        lambda: [d for d in post.relay.deliveries() if b"Auto-Submitted" not in d.raw], 10, "the answer"
+    )
+    sent = letters[0]
+    report = (
+        f"From: MAILER-DAEMON@relay.example\r\nTo: {sent.sender}\r\nSubject: Undelivered Mail Returned to Sender\r\n"
+        "Message-ID: <b1@relay.example>\r\nMIME-Version: 1.0\r\n"
+        'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\r\n\r\n'
+        "--b\r\nContent-Type: text/plain\r\n\r\nunknown user\r\n"
+        "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; relay.example\r\n\r\n"
+        f"Final-Recipient: rfc822; {CUSTOMER}\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n--b--\r\n"
+    ).encode()
+    assert post.raw(report, "", sent.sender).startswith("250")
+    until(
+        lambda: [m["state"] for m in post.thread(chat["id"]) if m["by"] == "agent"] == ["bounced"],
+        10,
+        "the bounce",
+    )
+    assert post.thread(chat["id"])[-1]["kind"] == "bounce"
+    post.send("自动回复：休假中", Auto_Submitted="auto-replied")
+    post.send("本月特惠", List_Unsubscribe="<mailto:x@y.example>", Precedence="bulk")
+    kept = until(
+        lambda: (k := post.person("8002").get("/post")["kept_out"]) and len(k) == 2 and k, 10, "both kept out"
+    )
+    assert [one["kind"] for one in kept] == ["newsletter", "auto_reply"]
+    post.person("8002").act(f"/post/mails/{kept[0]['mail']}/release")
+    assert post.take()["mail"]["subject"] == "本月特惠"
+
+
+def _says(post: Post, *lines: bytes) -> str:
+    """Everything that the listener answers to this, until it closes or falls silent."""
+    with socket.create_connection((post.host, post.port), 5) as peer:
+        peer.settimeout(2)
+        said = peer.recv(1000)
+        for line in lines:
+            peer.sendall(line)
+        try:
+            while part := peer.recv(4096):
+                said += part
+                if b"221" in part:
+                    break
+        except (TimeoutError, ConnectionError):
+            pass
+    return said.decode("ascii", "replace")
+
+
+def test_bad_dialogues_get_clear_answers_and_slow_nobody(post: Post) -> None:
+    """Unknown recipients, 50 MB, smuggling, nonsense, and still the next mail comes in."""
+    with smtplib.SMTP(post.host, post.port, timeout=20) as peer:
+        peer.ehlo()
+        peer.mail(CUSTOMER)
+        assert peer.rcpt("nobody@insurer.example")[0] == 550
+        assert peer.rcpt("service@elsewhere.example")[0] == 550
+    with smtplib.SMTP(post.host, post.port, timeout=20) as peer:
+        peer.ehlo()
+        assert peer.mail(CUSTOMER, ["SIZE=50000000"])[0] == 552
+    with smtplib.SMTP(post.host, post.port, timeout=60) as peer:
+        peer.ehlo()
+        peer.mail(CUSTOMER)
+        peer.rcpt(OURS)
+        assert peer.data(b"From: a@b.example\r\n\r\n" + b"x" * 998 + b"\r\n" * 26_000_000)[0] == 552
+    head = b"EHLO me\r\nMAIL FROM:<%s>\r\nRCPT TO:<%s>\r\nDATA\r\n" % (CUSTOMER.encode(), OURS.encode())
+    inner = (
+        b"MAIL FROM:<ceo@insurer.example>\r\nRCPT TO:<%s>\r\nDATA\r\nSubject: smuggled\r\n\r\nx\r\n.\r\n"
+        % OURS.encode()
+    )
+    for trick in (b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r"):
+        body = (
+            b"From: z@customer.example\r\nSubject: outer\r\nMessage-ID: <%d@c.example>\r\n\r\nhello"
+            % time.time_ns()
+        )
+        said = _says(post, head + body + trick + inner, b"QUIT\r\n")
+        assert said.count("250 2.0.0 Kept") == 1, (trick, said)
+    said = _says(post, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" + b"\x00\xff" * 300 + b"\r\n", b"QUIT\r\n")
+    assert "500" in said
+    assert "250 2.0.0 Kept" in post.send("after all that")
+    seen = until(lambda: post.person("8002").page()["calls"], 10, "what came")
+    assert all("smuggled" not in str(one) for one in seen)
+    assert post.centre.metric("callcenter_mail_events_total", what="no_such_recipient") >= 2
+    assert post.centre.metric("callcenter_mail_events_total", what="too_large") >= 1
+
+
+def test_a_call_interrupts_a_mail_which_comes_back_as_it_was(
+    start_centre: Start, relay: Relay, tmp_path: Any
+) -> None:
+    port = free_port()
+    post = started(start_centre, relay, port=port)
+    post.send()
+    chat = post.take()
+    with (
+        Baresip(tmp_path / "agent", "1001", answer="auto", port=port) as phone,
+        Baresip(tmp_path / "caller", "13800138000") as caller,
+    ):
+        caller.dial("95520", post.centre.sip)
+        phone.event("CALL_ESTABLISHED")
+        until(lambda: [one["paused"] for one in post.chats()] == [True], 5, "the mail set aside")
+        caller.hang_up()
+        phone.event("CALL_CLOSED")
+    until(
+        lambda: [(one["paused"], one["id"]) for one in post.chats()] == [(False, chat["id"])],
+        5,
+        "the mail again",
+    )
+    post.answer(chat["id"], "您好，继续处理您的邮件。")
+    until(lambda: post.thread(chat["id"])[-1]["state"] == "sent", 10, "the answer")
+
+
+@pytest.mark.parametrize("login", ["password", "xoauth2"])
+def test_an_existing_mailbox_is_fetched_once_over_a_core_that_dies(
+    start_centre: Start, relay: Relay, tmp_path: Any, login: str
+) -> None:
+    secret = tmp_path / "secret"
+    with Dovecot(OURS) as box:
+        secret.write_text(box.token(OURS) if login == "xoauth2" else box.password)
+        mailbox = {
+            "address": f"{HOST}:{box.port}",
+            "user": OURS,
+            "secret_file": str(secret),
+            "login": login,
+            "tls": "none",
+            "every_s": 0.2,
+            "done_folder": "Done",
+        }
+        post = started(start_centre, relay, mailboxes=[mailbox])
+        for n in range(5):
+            raw = f"From: c{n}@customer.example\r\nTo: {OURS}\r\nSubject: box {n}\r\nMessage-ID: <box{n}@c>\r\n\r\nhello\r\n"
+            box.append(raw.encode())
+            if n == 2:
+                post.centre.kill_core()
+        post.centre.wait_ready()
+        until(lambda: len(box.folder("Done")) == 5, 20, "all of them put away")
+        calls = until(
+            lambda: (c := post.person("8002").page()["calls"]) and len(c) == 5 and c, 10, "five conversations"
+        )
+        assert {one["medium"] for one in calls} == {"email"}
+        box.stop()
+        until(
+            lambda: post.centre.metric("callcenter_mail_mailboxes", state="trouble") == 1,
+            20,
+            "the trouble told",
+        )
+        box.start()
+        until(lambda: post.centre.metric("callcenter_mail_mailboxes", state="trouble") == 0, 30, "its end")
+
+
+@pytest.mark.timeout(600)
+def test_everything_acknowledged_is_there_once_however_often_the_core_is_killed(
+    start_centre: Start, relay: Relay
+) -> None:
+    """smtp-source without end, 30 kills at random moments; what got 250 is a message of exactly one conversation."""
+    post = started(start_centre, relay, rate="100000/minute", acknowledge=False)
+    run_kills(post, kills=30)
+
+
+def run_kills(post: Post, kills: int) -> None:
+    dice = random.Random(20_261_128)
+    acknowledged: set[str] = set()
+    unsure: set[str] = set()
+    stop = threading.Event()
+
+    def write(sender: int) -> None:
+        n = 0
+        while not stop.is_set():
+            name = f"k{sender}-{n}"
+            raw = (
+                f"From: s{sender}@load.example\r\nTo: {OURS}\r\nSubject: {name}\r\n"
+                f"Message-ID: <{name}@load.example>\r\n\r\n{name}\r\n"
+            ).encode()
+            try:
+                if post.raw(raw, f"s{sender}@load.example").startswith("250"):
+                    acknowledged.add(name)
+                    n += 1
+                    stop.wait(0.02)
+                    continue
+            except (OSError, smtplib.SMTPException):
+                pass
+            unsure.add(name)  # told nothing, or no: it is sent again, as servers do
+            stop.wait(0.05)
+
+    writers = [threading.Thread(target=write, args=(n,)) for n in range(4)]
+    for one in writers:
+        one.start()
+    load = start_source(
+        post.address,
+        count=100_000,
+        sessions=2,
+        size=3_000,
+        sender="src@load.example",
+        recipient=OURS,
+        keep_going=True,
+        options=("-w", "1"),
+    )
+    try:
+        for _ in range(kills):
+            time.sleep(dice.uniform(0.05, 0.8))
+            post.centre.kill_core()
+            post.centre.wait_ready()
+    finally:
+        stop.set()
+        for one in writers:
+            one.join(60)
+        load.terminate()
+        load.wait(10)
+        if load.stdout is not None:
+            load.stdout.close()
+    until(lambda: post.person("8002").get("/post")["unread"] == 0, 120, "everything read", 0.5)
+    found = subjects_of(post.centre)
+    mine = [one for one in found if one.startswith("k")]
+    assert len(acknowledged) > kills
+    assert set(mine) >= acknowledged
+    assert len(mine) == len(set(mine)), "twice"
+    assert set(mine) <= acknowledged | unsure
+
+
+def subjects_of(centre: Centre) -> list[str]:
+    """Of every mail conversation in the journal, read as the product reads it."""
+    from callcenter.journal import store
+    from callcenter.journal.private import PrivateStore
+    from callcenter.kernel.envelope import MasterKey
+
+    connection = store.connect(centre.var / "journal.db")
+    try:
+        private = PrivateStore(connection, MasterKey.load(centre.var / "keys" / "master.key"))
+        return [
+            private.get(fact["ref"]).strip()
+            for row in store.rows_after(connection, 0)
+            for fact in row.facts
+            if fact["k"] == "MessageReceived"
+        ]
+    finally:
+        connection.close()
