@@ -55,6 +55,7 @@ from callcenter.live.speech import Speech
 from callcenter.live.supervision import Supervision
 from callcenter.live.voice_desk import DeskRules, VoiceDesk
 from callcenter.live.waiting import WaitingRoom
+from callcenter.messaging.archive import Index, MessageFold, MessageSearch, Texts
 from callcenter.messaging.casework import Casework
 from callcenter.messaging.desk import WrittenDesk, WrittenRules
 from callcenter.messaging.service import MailService
@@ -106,12 +107,20 @@ class Core:
             self.epoch, self.clock, self.scheduler, self.writer, self.private, settings.journal.snapshot_every
         )
         self.executor = ThreadPoolExecutor(4, "crm")
-        self.history = HistoryFollower(self.records, self.reader, self._on_saved)
+        index = Index(self.master.index_key("messages"))
+        self.history = HistoryFollower(
+            self.records, self.reader, self._on_saved, MessageFold(self._texts_apart(), index)
+        )
+        self.search = MessageSearch(self.records, index, self._texts_apart())
         self._recover(seq)
         self.pool = WorkerPool(settings.run_dir, self.epoch, self)  # type: ignore[arg-type]
         self.edge = EdgeLink(settings.run_dir)
         self.browser_phones = BrowserPhones(settings.run_dir, settings.browser_hosts)
         self._join()
+
+    def _texts_apart(self) -> Texts:
+        """What is committed, for another thread than the loop's."""
+        return PrivateStore(store.connect(self.settings.journal.path), self.master).get
 
     def _recover(self, seq: int) -> None:
         started_ms = self.clock.now_ms()

@@ -18,6 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from callcenter.journal.store import rows_after
 from callcenter.journal.writer import Entry
 from callcenter.kernel import logging
+from callcenter.messaging.archive import MessageFold
+from callcenter.messaging.archive import clear as clear_messages
 from callcenter.projection import (
     AUDIT_COLUMNS,
     CONTACT_COLUMNS,
@@ -66,8 +68,16 @@ class HistoryFollower:
     """Folds what the journal committed, in its own thread with its own connection; tries again while
     the database is locked or full, and says so in `error`."""
 
-    def __init__(self, engine: Engine, journal: sqlite3.Connection, on_saved: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        journal: sqlite3.Connection,
+        on_saved: Callable[[int], None],
+        messages: MessageFold | None = None,
+    ) -> None:
+        """`messages`: with an index, where messages are to be found by their words."""
         self._engine, self._on_saved = engine, on_saved
+        self._messages = messages or MessageFold()
         self._queue: queue.SimpleQueue[list[Entry] | None] = queue.SimpleQueue()
         self._stop, self._hurry = threading.Event(), threading.Event()
         self.error = ""
@@ -77,6 +87,7 @@ class HistoryFollower:
             self._projection.resume(_open_records(connection))
         for row in rows_after(journal, self.seq):
             self._projection.apply(row.seq, row.now_ms, row.facts, row.commands)
+            self._messages.apply(row.seq, row.facts)
             self.seq = row.seq
         self._save()
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
@@ -107,6 +118,7 @@ class HistoryFollower:
             last = None in batches
             for entry in (entry for batch in batches if batch is not None for entry in batch):
                 self._projection.apply(entry.seq, entry.now_ms, entry.facts, entry.commands)
+                self._messages.apply(entry.seq, entry.facts)
                 self.seq = entry.seq
             while not self._save():
                 if last or self._stop.wait(_RETRY_S):
@@ -118,10 +130,12 @@ class HistoryFollower:
         try:
             with self._engine.begin() as connection:
                 _save(connection, self._projection.dirty.values(), self._projection.actions, self.seq)
+                self._messages.save(connection)
         except SQLAlchemyError as error:
             self.error = type(error).__name__
             log.error("history_not_saved", reason=self.error)
             return False
+        self._messages.saved()
         self.error = ""
         return True
 
@@ -131,20 +145,26 @@ class HistoryFollower:
 
 
 def rebuild(
-    engine: Engine, journal: sqlite3.Connection, progress: Callable[[int], None]
+    engine: Engine,
+    journal: sqlite3.Connection,
+    progress: Callable[[int], None],
+    messages: MessageFold | None = None,
 ) -> tuple[int, int, float]:
     """All tables anew from the whole journal, in one transaction: readers see the old or the new.
 
     Answers (facts, rows, seconds)."""
     started, facts, rows = time.perf_counter(), 0, 0
     projection = Projection(lambda _interaction: None)
+    messages = messages or MessageFold()
     seq = 0
     with engine.begin() as connection:
         for table in ("audit", "recordings", "contacts", "segments", "interactions"):
             connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - constants
+        clear_messages(connection)
         kept: dict[str, Record] = {}
         for row in rows_after(journal, 0):
             projection.apply(row.seq, row.now_ms, row.facts, row.commands)
+            messages.apply(row.seq, row.facts)
             seq, facts = row.seq, facts + len(row.facts)
             if len(projection.dirty) >= _REBUILD_BATCH:
                 kept.update(projection.dirty)
@@ -152,6 +172,7 @@ def rebuild(
                 progress(facts)
         kept.update(projection.dirty)
         _save(connection, kept.values(), projection.actions, seq)
+        messages.save(connection)
         rows = len(kept)
     return facts, rows, time.perf_counter() - started
 

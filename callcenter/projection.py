@@ -100,6 +100,8 @@ class Projection:
         self._handlers: dict[str, Callable[[Plain], None]] = {
             "InteractionStarted": self._started,
             "CustomerMatched": self._matched,
+            "CustomerLinked": self._matched,
+            "ConversationParked": self._parked,
             "FlowMoved": self._moved,
             "InteractionQueued": self._queued,
             "QueueChanged": self._queue_changed,
@@ -215,7 +217,7 @@ class Projection:
     def _matched(self, fact: Plain) -> None:
         record = self._record(fact)
         if record is not None:
-            record.row["customer_id"] = fact["customer"]
+            record.row["customer_id"] = fact["customer"] or None
 
     def _moved(self, fact: Plain) -> None:
         record = self._record(fact)

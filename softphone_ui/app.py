@@ -28,6 +28,7 @@ from softphone_ui import (
     people_api,
     phone_api,
     recordings_api,
+    search_api,
     supervise_api,
 )
 from softphone_ui.panel import Panel
@@ -98,6 +99,7 @@ def build_app(panel: Panel) -> FastAPI:
         audit_api,
         messages_api,
         letters_api,
+        search_api,
         people_api,
         explain_api,
     ):

@@ -143,6 +143,7 @@ class Chats:
             "language": one.language,
             "verified": one.verified,
             "linked": one.linked,
+            "goes_on": bool(one.customer) or one.thread not in ("", one.id),
             "customer": self._card(one),
             "paused": one.paused,
             "until_ms": one.until_ms if one.state == PARKED else 0,

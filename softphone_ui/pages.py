@@ -17,7 +17,7 @@ from softphone_ui.api import set_session
 from softphone_ui.audit_api import ACTIONS
 from softphone_ui.auth import MIN_PASSWORD, Identity
 from softphone_ui.panel import VERSION, Panel
-from softphone_ui.permissions import may
+from softphone_ui.permissions import AGENT, may
 
 router = APIRouter(include_in_schema=False)
 _STATE = "cc_oidc"
@@ -162,6 +162,16 @@ async def audit_page(request: Request, lang: str = "") -> Response:
     return _desk(request, "audit", "audit.read", who, lang, {"people": panel.people(), "actions": ACTIONS})
 
 
+@router.get("/find")
+async def find_page(request: Request, lang: str = "") -> Response:
+    """Messages found by their words."""
+    panel: Panel = request.app.state.panel
+    who = await who_asks(request)
+    people = panel.people("agent") if who is not None and who.role != AGENT else []
+    explain = who is not None and may(who.role, "calls.explain")
+    return _desk(request, "find", "messages.find", who, lang, {"people": people, "may_explain": explain})
+
+
 @router.get("/post")
 async def post_page(request: Request, lang: str = "") -> Response:
     """Letters that nobody took, mail that was kept out."""
@@ -194,6 +204,7 @@ _PLACES = (
     ("overview", "/", "overview.read"),
     ("wallboard", "/wallboard", "wallboard.read"),
     ("recordings", "/recordings", "recordings.read"),
+    ("find_messages", "/find", "messages.find"),
     ("post", "/post", "post"),
     ("why", "/why", "calls.explain"),
     ("people", "/people", "people.read"),

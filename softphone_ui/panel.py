@@ -39,6 +39,7 @@ from routing.policy import VOICE, satisfies
 from softphone_ui.auth import Identity, Sessions
 from softphone_ui.board import Board
 from softphone_ui.chats import Chats
+from softphone_ui.finder import Finder
 from softphone_ui.hub import Hub
 from softphone_ui.oidc import OidcLogin
 from softphone_ui.people import PeopleDesk
@@ -102,6 +103,7 @@ class Panel:
         core.alarms.changed = self._alarms_changed
         self.written, self.chats = core.written, Chats(core, self._card)
         core.written.changed.append(self._chat_changed)
+        self.finder = Finder(core)
         self.casework, self.most_file_bytes = core.casework, core.uploads.most_bytes
         self.messages = core.messages
         core.messages.changed = self._message_changed

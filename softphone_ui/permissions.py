@@ -23,6 +23,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "overview.read": frozenset({SUPERVISOR, ADMINISTRATOR, AUDITOR}),
     "wallboard.read": frozenset({SUPERVISOR, ADMINISTRATOR, AUDITOR}),
     "post": frozenset({SUPERVISOR}),
+    "messages.find": frozenset({AGENT, SUPERVISOR, AUDITOR}),
     "recordings.read": frozenset({SUPERVISOR, AUDITOR}),
     "recordings.download": frozenset({AUDITOR}),
     "recordings.hold": frozenset({ADMINISTRATOR, AUDITOR}),

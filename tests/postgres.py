@@ -1,4 +1,4 @@
-"""Debian's PostgreSQL for one session of tests: a cluster of its own in a folder of its own."""
+"""Debian's PostgreSQL for one session of tests: a server of its own, in a folder of its own, that keeps nothing."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ _ACCOUNT = "postgres"
 """who runs it where the tests are root's: it refuses to be"""
 _READY_WITHIN_S = 30.0
 _STOPS_WITHIN_S = 10.0
+_MEMORY, _ROOM_BYTES = Path("/dev/shm"), 1 << 30
+"""a database is three hundred files: made and dropped in memory, a test pays 20 ms for it; on a disk up to 300"""
 _SETTINGS = {
     "listen_addresses": HOST,
     "fsync": "off",
@@ -32,37 +34,41 @@ _SETTINGS = {
     "full_page_writes": "off",
     "autovacuum": "off",
     "shared_buffers": "16MB",
-    "dynamic_shared_memory_type": "mmap",  # in the folder, so that nothing stays in /dev/shm
-    "max_wal_senders": "0",
+    "min_wal_size": "32MB",
+    "max_wal_size": "64MB",
     "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "dynamic_shared_memory_type": "mmap",  # in its folder, and gone with it
 }
 
 
 class Postgres:
-    """A server that keeps nothing. Names of databases are plain words."""
+    """Names of databases are plain words. A test that shares the server makes databases of its own and drops them."""
 
-    def __init__(self) -> None:
-        """Raises RuntimeError with its log where it does not start."""
-        self._folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
-        self._log = self._folder / "log.txt"
-        self._server: subprocess.Popen[bytes] | None = None
+    def __init__(self, under: Path | None = None) -> None:
+        """`under`: where its folder shall be; else in memory where there is room, or in /tmp. Raises RuntimeError with
+        its log where it does not start."""
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir=under or _roomy()))
         self.port = free_port()
-        if os.geteuid() == 0:
-            shutil.chown(self._folder, _ACCOUNT)
+        self._log = self.folder / "log.txt"
+        self._server: subprocess.Popen[bytes] | None = None
         try:
-            self._start()
+            if os.geteuid() == 0:
+                shutil.chown(self.folder, _ACCOUNT)
+            self._make()
+            self.start()
         except BaseException:
             self.close()
             raise
 
     def url(self, database: str) -> str:
-        """For `crm_core.db.open_engine` and `database.url`."""
+        """For `database.url` and `crm_core.db.open_engine`."""
         return f"postgresql+psycopg://{_ROLE}@{HOST}:{self.port}/{database}"
 
     def create(self, database: str, template: str = "template1") -> str:
-        """A copy of another database, to which nobody may be connected meanwhile; its URL."""
-        words = "CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy"
-        self._say(sql.SQL(words).format(sql.Identifier(database), sql.Identifier(template)))
+        """A copy of another database, to which nobody may be connected meanwhile; answers its URL."""
+        words = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+        self._say(words.format(sql.Identifier(database), sql.Identifier(template)))
         return self.url(database)
 
     def drop(self, database: str) -> None:
@@ -76,27 +82,29 @@ class Postgres:
             row = connection.execute(query, (database,)).fetchone()
         return int(row[0]) if row is not None else 0
 
+    def start(self) -> None:
+        """Again after `stop`, at the same address and with the same databases."""
+        settings = {**_SETTINGS, "port": str(self.port), "unix_socket_directories": str(self.folder)}
+        words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        self._server = self._spawn("postgres", "-D", str(self.folder / "data"), *words)
+        until(self._ready, _READY_WITHIN_S, "PostgreSQL", 0.02)
+
     def stop(self) -> None:
-        """At once, cutting off whoever is connected; started again by `start_again`."""
+        """At once: whoever is connected is cut off."""
         server, self._server = self._server, None
-        if server is None:
-            return
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+            if server is None or server.poll() is not None:
+                return
             server.send_signal(number)
             try:
                 server.wait(_STOPS_WITHIN_S)
-                return
             except subprocess.TimeoutExpired:
                 continue
-
-    def start_again(self) -> None:
-        """On the same port, with the same databases."""
-        self._serve()
 
     def close(self) -> None:
         """Neither the server nor its files remain."""
         self.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self
@@ -106,26 +114,23 @@ class Postgres:
     ) -> None:
         self.close()
 
-    def _start(self) -> None:
-        initdb = [BIN / "initdb", "-D", self._folder / "data", "-U", _ROLE, "--auth=trust", "--no-sync"]
-        self._spawn([*map(str, initdb), "--encoding=UTF8", "--locale=C.UTF-8"]).wait()
-        self._serve()
+    def _make(self) -> None:
+        made = self._spawn(
+            *("initdb", "-D", str(self.folder / "data"), "-U", _ROLE, "--auth=trust", "--no-sync"),
+            *("--encoding=UTF8", "--locale=C.UTF-8"),
+        )
+        if made.wait():
+            raise RuntimeError(f"initdb: {self._told()}")
 
-    def _serve(self) -> None:
-        settings = {**_SETTINGS, "port": str(self.port), "unix_socket_directories": str(self._folder)}
-        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        self._server = self._spawn([str(BIN / "postgres"), "-D", str(self._folder / "data"), *options])
-        until(self._ready, _READY_WITHIN_S, "PostgreSQL", 0.02)
-
-    def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
+    def _spawn(self, program: str, *words: str) -> subprocess.Popen[bytes]:
         account = pwd.getpwnam(_ACCOUNT) if os.geteuid() == 0 else None
         with self._log.open("ab") as log:
             return subprocess.Popen(
-                command,
+                [str(BIN / program), *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=self._folder,
+                cwd=self.folder,
                 env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
                 user=account.pw_uid if account else None,
                 group=account.pw_gid if account else None,
@@ -135,12 +140,15 @@ class Postgres:
 
     def _ready(self) -> bool:
         if self._server is None or self._server.poll() is not None:
-            raise RuntimeError(f"PostgreSQL does not start:\n{self._log.read_text(errors='replace')}")
+            raise RuntimeError(f"PostgreSQL does not start: {self._told()}")
         try:
             self._connect().close()
         except psycopg.OperationalError:
             return False
         return True
+
+    def _told(self) -> str:
+        return self._log.read_text(errors="replace")[-2000:]
 
     def _say(self, statement: sql.Composed) -> None:
         with self._connect() as connection:
@@ -150,14 +158,22 @@ class Postgres:
         return psycopg.connect(host=HOST, port=self.port, user=_ROLE, dbname="postgres", autocommit=True)
 
 
+def _roomy() -> Path:
+    try:
+        room = shutil.disk_usage(_MEMORY).free >= _ROOM_BYTES
+    except OSError:
+        room = False
+    return _MEMORY if room else Path("/tmp")
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """One server for all tests of a session; to be had before a test begins, since what a test starts must end
-    with it."""
+    """The server of this session. A fixture that asks for it by name in the middle of a test comes too late: what a
+    test starts has to end with it."""
     if not BIN.is_dir():
         reason = "missing PostgreSQL 15: apt-get install postgresql"
         if os.environ.get("CI", "").lower() in ("true", "1"):
-            pytest.fail(f"{reason}, where everything must be tested", pytrace=False)
+            pytest.fail(f"{reason}; everything must be tested here", pytrace=False)
         pytest.skip(reason)
     with Postgres() as server:
         yield server

@@ -17,7 +17,10 @@ def main(arguments: list[str]) -> int:
 
     from callcenter.cli.status import gather
     from callcenter.history import rebuild
+    from callcenter.journal.private import PrivateStore
     from callcenter.journal.store import connect
+    from callcenter.kernel.envelope import MasterKey
+    from callcenter.messaging.archive import Index, MessageFold
     from crm_core.db import migrate, open_engine
 
     if gather(settings.run_dir)["core"]["pid"]:
@@ -25,10 +28,15 @@ def main(arguments: list[str]) -> int:
         return 1
     engine = open_engine(settings.database.url)
     migrate(engine)
+    journal, master = (
+        connect(settings.journal.path),
+        MasterKey.load(settings.paths.var / "keys" / "master.key"),
+    )
+    messages = MessageFold(PrivateStore(journal, master).get, Index(master.index_key("messages")))
     with Progress(disable=options.json or not sys.stderr.isatty()) as progress:
         task = progress.add_task("facts", total=None)
         facts, rows, seconds = rebuild(
-            engine, connect(settings.journal.path), lambda done: progress.update(task, completed=done)
+            engine, journal, lambda done: progress.update(task, completed=done), messages
         )
     rate = round(facts / seconds) if seconds else 0
     if options.json:

@@ -76,6 +76,10 @@ class MasterKey:
     def unseal_text(self, sealed: bytes, context: str) -> str:
         return unseal(self._raw, sealed, context.encode()).decode()
 
+    def index_key(self, purpose: str) -> bytes:
+        """A key of its own for the index of this purpose."""
+        return hmac.digest(self._index_key, f"key\0{purpose}".encode(), "sha256")
+
     def blind_index(self, purpose: str, text: str) -> str:
         return hmac.digest(self._index_key, f"{purpose}\0{text}".encode(), "sha256").hex()[:32]
 

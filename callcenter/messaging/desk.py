@@ -460,6 +460,11 @@ class WrittenDesk:
                 conversation.id, outcome, cause, by, at_ms, conversation.queue, conversation.queued_at_ms
             )
         ]
+        facts[:0] = [
+            f.InteractionEnded(other.id, "merged", "merged", by, at_ms, other.queue, other.queued_at_ms)
+            for other in self._book.open.values()
+            if other.into == conversation.id
+        ]
         if conversation.state == TALKING:
             facts.append(rf.ContactEnded(conversation.contact, at_ms))
         elif conversation.contact:

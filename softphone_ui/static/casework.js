@@ -8,7 +8,7 @@ export class Casework {
     this.act = act;
     this.lines = lines;
     this.open = "";
-    for (const name of ["note", "park", "hand", "merge"])
+    for (const name of ["note", "park", "hand", "merge", "before"])
       byId(`tool-${name}`).addEventListener("click", () => this.#toggle(name));
     byId("tool-unpark").addEventListener("click", () => this.act(byId("tool-unpark"), "POST", `/chats/${this.chat.id}/unpark`));
   }
@@ -23,6 +23,7 @@ export class Casework {
     byId("thread-tools").hidden = !(talking || parked);
     byId("tool-park").hidden = !talking;
     byId("tool-unpark").hidden = !parked;
+    byId("tool-before").hidden = !chat.goes_on;
     byId("tool-merge").hidden = !talking || chat.medium !== "email" || !this.#others().length;
     byId("notes").hidden = !chat.notes.length;
     byId("notes").replaceChildren(...chat.notes.map((note) => make("li", {}, make("span", { class: "aside" }, note.by, " ", moment(note.at_ms)), " ", note.text)));
@@ -88,6 +89,15 @@ export class Casework {
       const [kind, name] = [to.value.slice(0, 1), to.value.slice(2)];
       return to.value ? { agent: kind === "a" ? name : "", queue: kind === "q" ? name : "", note: text.value } : null;
     }, to, text);
+  }
+
+  /** What was written with the same customer before, of every medium. */
+  _before() {
+    const list = make("ul", { class: "earlier", tabindex: "0", "aria-label": say("before") });
+    call("GET", `/search/before/${this.chat.id}`).then((rows) => list.replaceChildren(...(rows.length ? rows.map((row) => make("li", {},
+      make("span", { class: "aside" }, moment(row.at_ms), ` ${say(`medium_${row.medium}`)} · ${row.by === "agent" ? row.name : say(row.by === "customer" ? "customer" : "assistant")} `), row.text))
+      : [make("li", { class: "aside" }, say("nothing_found"))]))).catch((problem) => toast(say(problem.message), true));
+    return list;
   }
 
   _merge() {

@@ -131,7 +131,8 @@ def test_every_table_belongs_to_an_organisation(records: Engine) -> None:
     """From the first migration on; rows that hang on another row belong where that one does."""
     there = inspect(records)
     hanging = {"alembic_version", "orgs", "customer_name_terms", "login_sessions", "projection_state"}
-    for table in set(there.get_table_names()) - hanging:
+    index = {table for table in there.get_table_names() if table.startswith("message_words")}
+    for table in set(there.get_table_names()) - hanging - index:
         assert "org_id" in {column["name"] for column in there.get_columns(table)}, table
 
 

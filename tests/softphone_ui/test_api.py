@@ -442,6 +442,7 @@ def test_the_table_of_permissions() -> None:
         "own.offers": "ag",
         "own.call": "ag",
         "post": "su",
+        "messages.find": "agsuau",
         "own.chats": "ag",
         "own.wrap_up": "ag",
         "own.phone": "agsu",

@@ -1,0 +1,330 @@
+"""Every written message as a row of history, and the index by which it is found.
+
+The words lie sealed beside the journal; the index holds keyed hashes of words (of Chinese, of pairs of neighbours), so
+it tells nothing to whoever has the database without the key. A search asks for messages that hold all of them, newest
+first, and opens each to see whether the words really stand there; what was erased opens no more and is not found.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+
+from crm_core.db import reads
+
+Plain = dict[str, Any]
+Texts = Callable[[str], str]
+"""what lies under a ref"""
+COLUMNS = (
+    *("id", "message", "interaction_id", "org_id", "medium", "writer", "kind", "at_ms"),
+    *("ref", "head_ref", "files_ref", "state"),
+)
+FLOW = "flow"
+_PER_ACTIVATION = 1_000
+"""ids of messages: the activation's number and their place in it, so a rebuild gives the same"""
+_HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_RUNS = re.compile(rf"[{_HAN}]+|[^\W_{_HAN}]+")
+_TOKEN_BYTES = 5
+_MOST_WORDS = 2_000
+"""of one message, in the index"""
+_MOST_OPENED = 400
+"""messages that one search opens"""
+_SHORTEST = 2
+_CUSTOMERS_MESSAGES = 2_000
+
+
+class TooShort(ValueError):
+    """Nothing in it that the index knows: at least two characters of a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked for; all that is given has to hold."""
+
+    words: str = ""
+    customer: int = 0
+    agent: str = ""
+    """who served the conversation"""
+    since_ms: int = 0
+    until_ms: int = 0
+    org_ids: tuple[int, ...] = ()
+    """none: any"""
+    limit: int = 50
+
+
+def plain(text_: str) -> str:
+    """As words are compared: width and case do not count."""
+    return unicodedata.normalize("NFKC", text_).casefold()
+
+
+def said(row: Plain, open_text: Texts) -> str:
+    """Subject, line end, text."""
+    head = open_text(row["head_ref"]) if row["head_ref"] else ""
+    subject = " ".join(str(json.loads(head).get("subject", "")).split()) if head else ""
+    return f"{subject}\n{open_text(row['ref'])}"
+
+
+def terms_of(text_: str) -> set[str]:
+    """What a text is found by: words, and of Chinese pairs of neighbours."""
+    found: set[str] = set()
+    for run in _RUNS.findall(plain(text_)):
+        if re.match(f"[{_HAN}]", run):
+            found.update(run[n : n + 2] for n in range(max(1, len(run) - 1)))
+        else:
+            found.add(run[:64])
+        if len(found) >= _MOST_WORDS:
+            break
+    return found
+
+
+class Index:
+    """Words as the database sees them."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._known: dict[str, str] = {}
+
+    def token(self, term: str) -> str:
+        known = self._known.get(term)
+        if known is None:
+            known = hmac.digest(self._key, term.encode(), sha256)[:_TOKEN_BYTES].hex()
+            if len(self._known) > 200_000:
+                self._known.clear()
+            self._known[term] = known
+        return known
+
+    def tokens(self, text_: str) -> list[str]:
+        return sorted(self.token(term) for term in terms_of(text_))
+
+
+class MessageFold:
+    """Rows that facts bring, until they are saved. `open_text` and `index`: None where nothing is indexed."""
+
+    def __init__(self, open_text: Texts | None = None, index: Index | None = None) -> None:
+        self._open_text, self._index = open_text, index
+        self._rows: list[Plain] = []
+        self._changes: list[tuple[str, Plain]] = []
+        self._media: dict[str, tuple[str, int]] = {}
+
+    def apply(self, seq: int, facts: Sequence[Plain]) -> None:
+        for n, fact in enumerate(facts):
+            kind = fact["k"]
+            if kind == "InteractionStarted":
+                self._media[fact["interaction"]] = (fact["medium"], fact["org_id"])
+            elif kind in ("MessageReceived", "MessageSent"):
+                self._wrote(seq * _PER_ACTIVATION + min(n, _PER_ACTIVATION - 1), fact)
+            elif kind == "LetterTried" and fact["result"] in ("sent", "dead"):
+                self._changes.append((fact["message"], {"state": fact["result"]}))
+            elif kind == "LetterChanged":
+                changed = {"state": "waiting", "ref": fact["ref"], "head_ref": fact["head_ref"]}
+                self._changes.append((fact["message"], changed))
+            elif kind == "LetterBounced":
+                self._changes.append((fact["message"], {"state": "bounced"}))
+            elif kind == "LetterDropped":
+                self._changes.append((fact["message"], {"state": "dropped"}))
+            elif kind == "MessagesMoved":
+                self._changes += [(name, {"interaction_id": fact["to"]}) for name in fact["messages"]]
+            elif kind == "InteractionEnded":
+                self._media.pop(fact["interaction"], None)
+
+    def _wrote(self, number: int, fact: Plain) -> None:
+        self._rows.append(
+            {
+                "id": number,
+                "message": fact["message"],
+                "interaction_id": fact["interaction"],
+                "writer": fact.get("by", ""),
+                "kind": fact.get("kind", ""),
+                "at_ms": fact["occurred_at_ms"],
+                "ref": fact["ref"],
+                "head_ref": fact.get("head_ref", ""),
+                "files_ref": fact.get("files_ref", ""),
+                "state": "",
+            }
+        )
+
+    def save(self, connection: Connection) -> None:
+        """In the caller's transaction; may be called again with the same rows where that failed."""
+        if self._rows:
+            self._learn_media(connection)
+            for row in self._rows:
+                row["medium"], row["org_id"] = self._media.get(row["interaction_id"], ("", 1))
+            connection.execute(_INSERT, self._rows)
+            self._save_index(connection)
+        for message, changes in self._changes:
+            columns = ", ".join(f"{name} = :{name}" for name in changes)
+            connection.execute(
+                text(f"UPDATE written_messages SET {columns} WHERE message = :message"),  # noqa: S608 - constants
+                {**changes, "message": message},
+            )
+
+    def saved(self) -> None:
+        self._rows, self._changes = [], []
+
+    def _learn_media(self, connection: Connection) -> None:
+        """Of conversations that began before this follower did."""
+        for interaction in {row["interaction_id"] for row in self._rows} - self._media.keys():
+            row = connection.execute(_MEDIUM, {"id": interaction}).first()
+            if row is not None:
+                self._media[interaction] = (row[0], row[1])
+
+    def _save_index(self, connection: Connection) -> None:
+        if self._open_text is None or self._index is None:
+            return
+        rows = [
+            {"id": row["id"], "words": tokens}
+            for row in self._rows
+            if (tokens := self._index.tokens(said(row, self._open_text)))
+        ]
+        if not rows:
+            return
+        if connection.dialect.name == "sqlite":
+            for row in rows:
+                row["words"] = " ".join(row["words"])
+            connection.execute(_DELETE_WORDS, [{"id": row["id"]} for row in rows])
+            connection.execute(text("INSERT INTO message_words (rowid, words) VALUES (:id, :words)"), rows)
+        else:
+            connection.execute(
+                text(
+                    "INSERT INTO message_words (id, words) VALUES (:id, :words) "
+                    "ON CONFLICT (id) DO UPDATE SET words = excluded.words"
+                ),
+                rows,
+            )
+
+
+_NAMES = ", ".join(COLUMNS)
+_INSERT = text(
+    f"INSERT INTO written_messages ({_NAMES}) VALUES ({', '.join(f':{c}' for c in COLUMNS)}) "  # noqa: S608 - constants
+    "ON CONFLICT (id) DO NOTHING"
+)
+_MEDIUM = text("SELECT medium, org_id FROM interactions WHERE id = :id")
+_DELETE_WORDS = text("DELETE FROM message_words WHERE rowid = :id")
+
+
+def clear(connection: Connection) -> None:
+    """Before a rebuild."""
+    for table in ("message_words", "written_messages"):
+        connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - constants
+
+
+def forget(connection: Connection, refs: Iterable[str]) -> int:
+    """Take these messages out of the index, as a person is erased whose they are; answers how many there were."""
+    column = "rowid" if connection.dialect.name == "sqlite" else "id"
+    gone = 0
+    for ref in refs:
+        for row in connection.execute(
+            text("SELECT id FROM written_messages WHERE ref = :ref"), {"ref": ref}
+        ).all():
+            done = connection.execute(
+                text(f"DELETE FROM message_words WHERE {column} = :id"),  # noqa: S608 - constants
+                {"id": row[0]},
+            )
+            gone += max(0, done.rowcount)
+    return gone
+
+
+class MessageSearch:
+    """Blocks; for helper threads."""
+
+    def __init__(self, engine: Engine, index: Index, open_text: Texts) -> None:
+        self._engine, self._index, self._open_text = reads(engine), index, open_text
+
+    def find(self, wanted: Wanted) -> list[Plain]:
+        """Newest first, each with its `text`. Raises TooShort for words that no index knows."""
+        terms = terms_of(wanted.words)
+        if wanted.words.strip() and not any(len(term) >= _SHORTEST for term in terms):
+            raise TooShort(wanted.words)
+        tokens = [self._index.token(term) for term in sorted(terms) if len(term) >= _SHORTEST]
+        if not (tokens or wanted.customer or wanted.agent):
+            raise TooShort("")
+        found: list[Plain] = []
+        with self._engine.connect() as connection:
+            for row in self._candidates(connection, wanted, tokens):
+                words = said(row, self._open_text)
+                if words.strip() and (not tokens or _holds(words, wanted.words)):
+                    subject, _, text_ = words.partition("\n")
+                    found.append({**row, "subject": subject, "text": text_})
+                    if len(found) >= wanted.limit:
+                        break
+        return found
+
+    def history(self, interactions: Sequence[str]) -> list[Plain]:
+        """All that was written in these, oldest first."""
+        found: list[Plain] = []
+        with self._engine.connect() as connection:
+            for interaction in interactions:
+                query = text(f"SELECT {_NAMES} FROM written_messages WHERE interaction_id = :id ORDER BY id")  # noqa: S608
+                rows = connection.execute(query, {"id": interaction})
+                found += [{**row._mapping, "text": self._open_text(row.ref)} for row in rows]
+        return found
+
+    def _candidates(self, connection: Connection, wanted: Wanted, tokens: list[str]) -> Iterable[Plain]:
+        values: Plain = {}
+        where = _where(wanted, values)
+        names = ", ".join(f"m.{name}" for name in COLUMNS)
+        if wanted.customer:
+            # of one customer there are few: each is opened
+            query = (
+                f"SELECT {names}, i.customer_id, i.queue, i.agent FROM interactions i "  # noqa: S608 - constants
+                f"JOIN written_messages m ON m.interaction_id = i.id WHERE i.customer_id = :customer {where} "
+                f"ORDER BY m.id DESC LIMIT {_CUSTOMERS_MESSAGES}"
+            )
+            values["customer"] = wanted.customer
+        elif tokens and connection.dialect.name == "sqlite":
+            query = (
+                f"SELECT {names}, i.customer_id, i.queue, i.agent FROM message_words w "  # noqa: S608 - constants
+                f"CROSS JOIN written_messages m ON m.id = w.rowid JOIN interactions i "
+                f"ON i.id = m.interaction_id WHERE w.message_words MATCH :tokens {where} "
+                f"ORDER BY w.rowid DESC LIMIT {_MOST_OPENED}"
+            )
+            values["tokens"] = " AND ".join(f'"{token}"' for token in tokens)
+        elif tokens:
+            query = (
+                f"SELECT {names}, i.customer_id, i.queue, i.agent FROM message_words w "  # noqa: S608 - constants
+                f"JOIN written_messages m ON m.id = w.id JOIN interactions i ON i.id = m.interaction_id "
+                f"WHERE w.words @> CAST(:tokens AS text[]) {where} ORDER BY w.id DESC LIMIT {_MOST_OPENED}"
+            )
+            values["tokens"] = tokens
+        else:
+            query = (
+                f"SELECT {names}, i.customer_id, i.queue, i.agent FROM written_messages m "  # noqa: S608 - constants
+                f"JOIN interactions i ON i.id = m.interaction_id WHERE 1 = 1 {where} "
+                f"ORDER BY m.id DESC LIMIT {_MOST_OPENED}"
+            )
+        return [dict(row._mapping) for row in connection.execute(text(query), values)]
+
+
+def _where(wanted: Wanted, values: Plain) -> str:
+    """Conditions beside the words."""
+    parts = []
+    if wanted.agent:
+        parts.append("i.agent = :agent")
+        values["agent"] = wanted.agent
+    if wanted.since_ms:
+        parts.append("m.at_ms >= :since")
+        values["since"] = wanted.since_ms
+    if wanted.until_ms:
+        parts.append("m.at_ms < :until")
+        values["until"] = wanted.until_ms
+    if wanted.org_ids:
+        parts.append(f"m.org_id IN ({', '.join(str(int(one)) for one in wanted.org_ids)})")
+    return "".join(f" AND {part}" for part in parts)
+
+
+def _holds(said: str, words: str) -> bool:
+    """Every run of the words stands there: Chinese as a piece of text, others as whole words."""
+    text_ = plain(said)
+    whole = {run[:64] for run in _RUNS.findall(text_)}
+    return all(
+        (run in text_) if re.match(f"[{_HAN}]", run) else run[:64] in whole
+        for run in _RUNS.findall(plain(words))
+    )
