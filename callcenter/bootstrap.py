@@ -7,7 +7,6 @@ import contextlib
 import fcntl
 import json
 import os
-import sqlite3
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +22,7 @@ from callcenter.directory.rules import RulesKeeper
 from callcenter.explain import Step, explain_apart
 from callcenter.history import HistoryFollower
 from callcenter.journal import store
+from callcenter.journal.database import ERRORS
 from callcenter.journal.private import PrivateStore
 from callcenter.journal.writer import Entry, JournalWriter
 from callcenter.kernel import logging
@@ -95,14 +95,14 @@ class Core:
         self.records = open_engine(settings.database.url)
         migrate(self.records)
         self.directory = Directory(settings, self.records)
-        self.reader = store.connect(settings.journal.path)
+        self.reader = store.connect(settings.journal.url)
         seq, last_ms = store.last_moment(self.reader)
         self.clock.raise_to(last_ms)
         self.epoch = store.take_epoch(self.reader, self.clock.now_ms())
         logging.bind(epoch=self.epoch)
         self.ids = IdFactory(self.epoch)
         self.private = PrivateStore(self.reader, self.master)
-        self.writer = JournalWriter(settings.journal.path, self._on_committed)
+        self.writer = JournalWriter(settings.journal.url, self._on_committed)
         self.host = Host(
             self.epoch, self.clock, self.scheduler, self.writer, self.private, settings.journal.snapshot_every
         )
@@ -120,7 +120,7 @@ class Core:
 
     def _texts_apart(self) -> Texts:
         """What is committed, for another thread than the loop's."""
-        return PrivateStore(store.connect(self.settings.journal.path), self.master).get
+        return PrivateStore(store.connect(self.settings.journal.url), self.master).get
 
     def _recover(self, seq: int) -> None:
         started_ms = self.clock.now_ms()
@@ -143,7 +143,7 @@ class Core:
         self.alarms = Alarms(self.clock)
         self.recordings = RecordingSealer(host)
         self.archive = RecordingArchive(
-            self.records, lambda: store.connect(settings.journal.path), self.master
+            self.records, lambda: store.connect(settings.journal.url), self.master
         )
         rules = CallRules(
             settings.voice.max_call_s,
@@ -436,7 +436,7 @@ class Core:
 
     async def explain(self, interaction: str) -> list[Step]:
         """Of what the journal has; in a process of its own."""
-        return await explain_apart(self.settings.journal.path, interaction)
+        return await explain_apart(self.settings.journal.url, interaction)
 
     async def on_record(self, *facts: Any, timeout_s: float = 5.0) -> None:
         """Submit these facts and return when the journal has them. Raises NotAllowed: database."""
@@ -520,7 +520,7 @@ def run_core(settings: Settings) -> int:
     except ConfigError as error:
         sys.stderr.write(f"configuration: {error}\n")
         return 2
-    except (store.JournalTooNew, sqlite3.DatabaseError, SQLAlchemyError, OSError, ValueError) as error:
+    except (store.JournalTooNew, *ERRORS, SQLAlchemyError, OSError, ValueError) as error:
         log.error("cannot_start", reason=str(error))
         return 4
     failed: list[BaseException] = []

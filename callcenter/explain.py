@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, MutableMapping
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from callcenter.journal.database import Database
 from callcenter.journal.store import Row, rows_after
 from callcenter.replaying import replay
 from routing import RoutingEngine
@@ -40,7 +40,7 @@ class Step:
         return {"at_ms": self.at_ms, "what": self.what, **self.fields}
 
 
-def explain(journal: sqlite3.Connection, interaction: str) -> list[Step]:
+def explain(journal: Database, interaction: str) -> list[Step]:
     """The steps of one interaction, oldest first; [] for one that the journal does not know. Replays the journal from
     its beginning: of a busy day that takes seconds, so the core asks a process of its own (`explain_apart`)."""
     steps: list[Step] = []
@@ -239,7 +239,7 @@ class _Words:
 _PATIENCE_S = 120.0
 
 
-async def explain_apart(journal: Path, interaction: str) -> list[Step]:
+async def explain_apart(journal: str, interaction: str) -> list[Step]:
     """As `explain`, in a process of its own. Raises OSError where that fails, TimeoutError after two minutes."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "callcenter.explain", str(journal), interaction),
@@ -259,5 +259,5 @@ async def explain_apart(journal: Path, interaction: str) -> list[Step]:
 if __name__ == "__main__":
     from callcenter.journal.store import connect
 
-    found = explain(connect(Path(sys.argv[1])), sys.argv[2])
+    found = explain(connect(sys.argv[1]), sys.argv[2])
     json.dump([step.to_plain() for step in found], sys.stdout)

@@ -5,7 +5,6 @@ Both write through `_save`, so incremental and rebuilt tables are the same to th
 from __future__ import annotations
 
 import queue
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -15,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, bindparam, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from callcenter.journal.database import Database
 from callcenter.journal.store import rows_after
 from callcenter.journal.writer import Entry
 from callcenter.kernel import logging
@@ -71,7 +71,7 @@ class HistoryFollower:
     def __init__(
         self,
         engine: Engine,
-        journal: sqlite3.Connection,
+        journal: Database,
         on_saved: Callable[[int], None],
         messages: MessageFold | None = None,
     ) -> None:
@@ -146,7 +146,7 @@ class HistoryFollower:
 
 def rebuild(
     engine: Engine,
-    journal: sqlite3.Connection,
+    journal: Database,
     progress: Callable[[int], None],
     messages: MessageFold | None = None,
 ) -> tuple[int, int, float]:

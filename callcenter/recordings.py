@@ -6,7 +6,6 @@ two still agree is what `callcenter recordings verify` tells."""
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
+from callcenter.journal.database import Database
 from callcenter.journal.private import mark_of, stored_key
 from callcenter.kernel.envelope import MasterKey
 from callcenter.kernel.errors import NotAllowed
@@ -61,7 +61,7 @@ class Opened:
 class RecordingArchive:
     """Reads only; every method blocks, and is to run on a helper thread."""
 
-    def __init__(self, engine: Engine, journal: Callable[[], sqlite3.Connection], master: MasterKey) -> None:
+    def __init__(self, engine: Engine, journal: Callable[[], Database], master: MasterKey) -> None:
         self._engine, self._journal, self._master = reads(engine), journal, master
 
     def find(self, wanted: Plain) -> list[Plain]:

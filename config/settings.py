@@ -61,14 +61,15 @@ class Journal(Section):
 
     @field_validator("url")
     @classmethod
-    def _embedded(cls, url: str) -> str:
-        if not url.startswith("sqlite:///"):
-            raise ValueError("expected sqlite:///path (the journal lives in its own SQLite file)")
+    def _known(cls, url: str) -> str:
+        if not _DB_URL.match(url):
+            raise ValueError("expected sqlite:///path or postgresql://... (there it has a schema of its own)")
         return url
 
     @property
-    def path(self) -> Path:
-        return Path(self.url.removeprefix("sqlite:///"))
+    def path(self) -> Path | None:
+        """Its file; None on PostgreSQL."""
+        return Path(self.url.removeprefix("sqlite:///")) if self.url.startswith("sqlite") else None
 
 
 class Voice(Section):

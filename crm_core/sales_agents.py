@@ -3,6 +3,7 @@ genuine. Every check is recorded."""
 
 from __future__ import annotations
 
+from sqlalchemy import BigInteger
 from sqlmodel import Field, Session, SQLModel, col, or_, select
 
 from callcenter.kernel.envelope import MasterKey
@@ -49,7 +50,7 @@ class SalesAgentCheck(OrgScoped, table=True):
     """keyed hash of the number that was asked about"""
     sales_agent_id: int | None = Field(default=None, foreign_key="sales_agents.id")
     result: str
-    checked_at_ms: int
+    checked_at_ms: int = Field(sa_type=BigInteger)
 
 
 class SalesAgentService:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ipaddress
 import json
 import shutil
@@ -153,25 +154,35 @@ def _configured(config: str) -> Iterator[Finding]:
             f"{settings.voice.listen} with the stock pjsua2: one malformed message can end the worker and its calls",
             "voice.edge = true, make dense, or listen on a trusted network only",
         )
-    yield from _storage(settings.journal.path, settings.paths.var)
+    yield from _storage(settings.journal.url, settings.paths.var)
 
 
-def _storage(journal: Path, var: Path) -> Iterator[Finding]:
+def _storage(journal: str, var: Path) -> Iterator[Finding]:
+    from callcenter.journal.database import ERRORS, PostgresDatabase
+
     place = next(parent for parent in (var, *var.parents) if parent.exists())
     free = shutil.disk_usage(place).free
     state = GOOD if free > _MIN_FREE_BYTES else WARNING
     yield Finding(
         "disk", state, f"{free / 1024**3:.1f} GiB free", "" if state == GOOD else f"make room on {place}"
     )
-    if not journal.exists():
+    file = Path(journal.removeprefix("sqlite:///"))
+    embedded = journal.startswith("sqlite")
+    if embedded and not file.exists():
         yield Finding("journal", GOOD, "none yet; made at the first start")
         return
+    mend = (
+        "move the file away; the next start makes a new one"
+        if embedded
+        else "start the server, check the URL"
+    )
     try:
-        with sqlite3.connect(f"file:{journal}?mode=ro", uri=True) as connection:
+        reader = sqlite3.connect(f"file:{file}?mode=ro", uri=True) if embedded else PostgresDatabase(journal)
+        with contextlib.closing(reader) as connection:
             count = connection.execute("SELECT count(*) FROM activations").fetchone()[0]
         yield Finding("journal", GOOD, f"{count} activations")
-    except sqlite3.Error as error:
-        yield Finding("journal", BAD, str(error), "move the file away; the next start makes a new one")
+    except ERRORS as error:
+        yield Finding("journal", BAD, str(error), mend)
 
 
 def _trusted(host: str) -> bool:

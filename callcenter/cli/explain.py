@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     from callcenter.journal.store import connect
     from crm_core.db import migrate, open_engine, reads, session
 
-    journal = connect(settings.journal.path)
+    journal = connect(settings.journal.url)
     steps = explain(journal, options.interaction)
     if not steps:
         sys.stderr.write(f"explain: the journal knows no interaction {options.interaction}\n")

@@ -170,7 +170,7 @@ def complaints(settings: Settings) -> list[str]:
         found += [f"routing.policy_file: {line}" for line in str(error).splitlines()]
     if settings.run_dir.exists() and settings.run_dir.stat().st_uid != os.getuid():
         found.append(f"paths.var: {settings.run_dir} belongs to somebody else")
-    if settings.journal.url == settings.database.url:
+    if settings.journal.path is not None and settings.journal.url == settings.database.url:
         found.append(f"journal.url = {settings.journal.url!r}: expected another file than database.url")
     from ivr_flows.library import shipped
 

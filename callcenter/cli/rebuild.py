@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     engine = open_engine(settings.database.url)
     migrate(engine)
     journal, master = (
-        connect(settings.journal.path),
+        connect(settings.journal.url),
         MasterKey.load(settings.paths.var / "keys" / "master.key"),
     )
     messages = MessageFold(PrivateStore(journal, master).get, Index(master.index_key("messages")))

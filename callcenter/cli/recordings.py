@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     engine = open_engine(settings.database.url)
     migrate(engine)
     master = MasterKey.load(settings.paths.var / "keys" / "master.key")
-    archive = RecordingArchive(engine, lambda: connect(settings.journal.path), master)
+    archive = RecordingArchive(engine, lambda: connect(settings.journal.url), master)
     if options.action == "export":
         return _export(archive, options.id, Path(options.out))
     return _verify(archive, settings.paths.var / "recordings", options.deep, options.json)

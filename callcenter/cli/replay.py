@@ -5,12 +5,12 @@ would have changed."""
 from __future__ import annotations
 
 import json
-import sqlite3
 import sys
 import time
 from pathlib import Path
 
 from callcenter.cli.common import parser, settings_or_exit
+from callcenter.journal.database import Database
 
 _SHOWN = 20
 
@@ -23,16 +23,16 @@ def main(arguments: list[str]) -> int:
     settings = settings_or_exit(options.config)
     from callcenter.journal.store import connect
 
-    if not settings.journal.path.is_file():
+    if settings.journal.path is not None and not settings.journal.path.is_file():
         sys.stderr.write(f"replay: no journal at {settings.journal.path}\n")
         return 1
-    journal = connect(settings.journal.path)
+    journal = connect(settings.journal.url)
     if options.policy:
         return _under(journal, Path(options.policy), options.json)
     return _identically(journal, options.json)
 
 
-def _identically(journal: sqlite3.Connection, as_json: bool) -> int:
+def _identically(journal: Database, as_json: bool) -> int:
     from callcenter.journal.store import rows_after
     from callcenter.replaying import replay
 
@@ -51,7 +51,7 @@ def _identically(journal: sqlite3.Connection, as_json: bool) -> int:
     return 1 if different else 0
 
 
-def _under(journal: sqlite3.Connection, policy: Path, as_json: bool) -> int:
+def _under(journal: Database, policy: Path, as_json: bool) -> int:
     """The recorded arrivals, once under the recorded policy and once under the other: what differs is the policy's."""
     from callcenter.cli.simulate import print_comparison
     from callcenter.journal.store import rows_after

@@ -81,7 +81,7 @@ def main(arguments: list[str]) -> int:
     if options.what == "service":
         return _service(engine, settings, options)
     master = MasterKey.load(settings.paths.var / "keys" / "master.key")
-    rows = list(report_interactions(engine, PrivateStore(connect(settings.journal.path), master)))
+    rows = list(report_interactions(engine, PrivateStore(connect(settings.journal.url), master)))
     if options.format == "json":
         json.dump(rows, sys.stdout, ensure_ascii=False, indent=1)
         sys.stdout.write("\n")

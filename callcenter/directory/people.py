@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, Column
+from sqlalchemy import JSON, BigInteger, Column
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from callcenter.directory.seeds import digest_of
@@ -34,7 +34,7 @@ class User(UserBase, table=True):
     """argon2id, or "" where no password was set: nobody logs in with it"""
     skills: dict[str, int] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
     failed_logins: int = 0
-    locked_until_ms: int = 0
+    locked_until_ms: int = Field(default=0, sa_type=BigInteger)
     must_change: bool = False
     """the password was given by somebody else: nothing else is served until it is changed"""
     seeded: str = ""
@@ -47,7 +47,7 @@ class LoginSession(SQLModel, table=True):
     token_hash: str = Field(primary_key=True)
     user_id: int = Field(foreign_key="users.id", index=True)
     csrf: str
-    expires_at_ms: int
+    expires_at_ms: int = Field(sa_type=BigInteger)
     by_provider: bool = False
     """opened by single sign-on, not by a password of ours"""
     browser: str = Field(default="", max_length=64)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-import sqlite3
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from callcenter.journal.database import Database
 from callcenter.kernel.envelope import MasterKey, seal, unseal
 from callcenter.kernel.sealed_file import KeyName
 
@@ -36,7 +36,7 @@ class Pending:
 class PrivateStore:
     """What is not committed yet is kept here for certain; of the rest the latest few thousand."""
 
-    def __init__(self, reader: sqlite3.Connection, master: MasterKey) -> None:
+    def __init__(self, reader: Database, master: MasterKey) -> None:
         self._reader, self._master = reader, master
         self._fresh_keys: dict[str, bytes] = {}
         self._fresh: dict[str, tuple[str, str]] = {}
@@ -162,7 +162,7 @@ class PrivateStore:
         return key
 
 
-def stored_key(reader: sqlite3.Connection, master: MasterKey, person: str) -> bytes | None:
+def stored_key(reader: Database, master: MasterKey, person: str) -> bytes | None:
     """A person's data key as it is committed; None where it was destroyed or never was."""
     row = reader.execute("SELECT wrapped FROM person_keys WHERE person = ?", (person,)).fetchone()
     return master.unwrap(row[0], person) if row is not None else None
@@ -184,8 +184,9 @@ def _remember(cache: OrderedDict[str, V], key: str, value: V) -> None:
         cache.popitem(last=False)
 
 
-def erase(connection: sqlite3.Connection, person: str) -> bool:
+def erase(connection: Database, person: str) -> bool:
     """Destroy a person's data key; True where there was one. Rows stay in their place and open no more, even
     when the person comes back and gets a new key."""
     with connection:
-        return connection.execute("DELETE FROM person_keys WHERE person = ?", (person,)).rowcount > 0
+        gone: int = connection.execute("DELETE FROM person_keys WHERE person = ?", (person,)).rowcount
+        return gone > 0

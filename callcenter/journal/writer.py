@@ -7,7 +7,6 @@ locked the batch is kept and tried again; calls go on, `error` says so, nothing 
 from __future__ import annotations
 
 import queue
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -16,10 +15,21 @@ from pathlib import Path
 from typing import Any
 
 from callcenter.journal import store
+from callcenter.journal.database import ERRORS
 
 _BATCH = 2_000
 _BUSY_ENTRIES, _BUSY_GATHER_S = 4, 0.02
 """under load, when a commit finds so many entries, the next one waits so long for company"""
+_ACK = "INSERT INTO worker_acks VALUES (?, ?) ON CONFLICT (boot) DO UPDATE SET n = excluded.n"
+_KEY = "INSERT INTO person_keys VALUES (?, ?) ON CONFLICT (person) DO NOTHING"
+_PRIVATE = (
+    "INSERT INTO private VALUES (?, ?, ?) "
+    "ON CONFLICT (ref) DO UPDATE SET person = excluded.person, sealed = excluded.sealed"
+)
+_SNAPSHOT = (
+    "INSERT INTO snapshots VALUES (?, ?, ?, ?, ?) ON CONFLICT (seq) DO UPDATE SET version = excluded.version, "
+    "made_at_ms = excluded.made_at_ms, checksum = excluded.checksum, state = excluded.state"
+)
 _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -56,13 +66,12 @@ class WriterHealth:
 class JournalWriter:
     """`on_committed(entries)` is called on the writer's thread after each commit."""
 
-    def __init__(self, path: Path, on_committed: Callable[[list[Entry]], None]) -> None:
-        self._path = path
+    def __init__(self, where: Path | str, on_committed: Callable[[list[Entry]], None]) -> None:
         self._on_committed = on_committed
         self._queue: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
         self._stop = threading.Event()
         self.health = WriterHealth()
-        self._connection = store.connect(path)
+        self._connection = store.connect(where)
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._thread.start()
 
@@ -102,7 +111,7 @@ class JournalWriter:
             started = time.perf_counter()
             try:
                 self._write(entries)
-            except (sqlite3.Error, TypeError, ValueError, OverflowError) as error:
+            except (*ERRORS, TypeError, ValueError, OverflowError) as error:
                 # a full or locked disk heals; anything else stays here, said on /readyz, and loses nothing
                 self.health.error = f"seq {entries[0].seq}: {error}"
                 self._rollback()
@@ -129,17 +138,17 @@ class JournalWriter:
         )
         acks = {boot: n for entry in entries for boot, n in entry.acks}
         if acks:
-            connection.executemany("INSERT OR REPLACE INTO worker_acks VALUES (?, ?)", list(acks.items()))
+            connection.executemany(_ACK, list(acks.items()))
         keys = [row for entry in entries for row in entry.person_keys]
         if keys:
-            connection.executemany("INSERT OR IGNORE INTO person_keys VALUES (?, ?)", keys)
+            connection.executemany(_KEY, keys)
         private = [row for entry in entries for row in entry.private]
         if private:
-            connection.executemany("INSERT OR REPLACE INTO private VALUES (?, ?, ?)", private)
+            connection.executemany(_PRIVATE, private)
         for entry in entries:
             if entry.snapshot is not None:
                 row = store.snapshot_row(entry.seq, entry.now_ms, entry.snapshot)
-                connection.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)", row)
+                connection.execute(_SNAPSHOT, row)
                 connection.execute(
                     "DELETE FROM snapshots WHERE seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT 2)"
                 )

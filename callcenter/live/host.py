@@ -9,7 +9,6 @@ has an effect elsewhere waits for `after_commit`.
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from callcenter.journal import store
+from callcenter.journal.database import Database
 from callcenter.journal.private import Pending, PrivateStore
 from callcenter.journal.writer import Entry
 from callcenter.kernel import logging
@@ -129,7 +129,7 @@ class Host:
         recovered.seq = self.committed_seq = self.engine.seq
         return recovered
 
-    def recover_newest(self, connection: sqlite3.Connection) -> Recovered:
+    def recover_newest(self, connection: Database) -> Recovered:
         """From the newest snapshot that this version reads, else from the whole journal."""
         for snapshot in store.snapshots(connection):
             try:

@@ -39,6 +39,8 @@ _MOST_OPENED = 400
 """messages that one search opens"""
 _SHORTEST = 2
 _CUSTOMERS_MESSAGES = 2_000
+_SLACK = 10_000
+"""activations by which a message may stand beside its time: it may have come while a core was away"""
 
 
 class TooShort(ValueError):
@@ -101,6 +103,10 @@ class Index:
             self._known[term] = known
         return known
 
+    def agent(self, login: str) -> str:
+        """A word that no text has: who served it."""
+        return self.token(f"agent\0{login}")
+
     def tokens(self, text_: str) -> list[str]:
         return sorted(self.token(term) for term in terms_of(text_))
 
@@ -113,12 +119,19 @@ class MessageFold:
         self._rows: list[Plain] = []
         self._changes: list[tuple[str, Plain]] = []
         self._media: dict[str, tuple[str, int]] = {}
+        self._agents: dict[str, set[str]] = {}
+        """who served a conversation so far"""
+        self._served: list[tuple[str, str]] = []
+        """(conversation, who serves it from now on)"""
 
     def apply(self, seq: int, facts: Sequence[Plain]) -> None:
         for n, fact in enumerate(facts):
             kind = fact["k"]
             if kind == "InteractionStarted":
                 self._media[fact["interaction"]] = (fact["medium"], fact["org_id"])
+            elif kind == "InteractionAnswered":
+                self._agents.setdefault(fact["interaction"], set()).add(fact["agent"])
+                self._served.append((fact["interaction"], fact["agent"]))
             elif kind in ("MessageReceived", "MessageSent"):
                 self._wrote(seq * _PER_ACTIVATION + min(n, _PER_ACTIVATION - 1), fact)
             elif kind == "LetterTried" and fact["result"] in ("sent", "dead"):
@@ -134,6 +147,7 @@ class MessageFold:
                 self._changes += [(name, {"interaction_id": fact["to"]}) for name in fact["messages"]]
             elif kind == "InteractionEnded":
                 self._media.pop(fact["interaction"], None)
+                self._agents.pop(fact["interaction"], None)
 
     def _wrote(self, number: int, fact: Plain) -> None:
         self._rows.append(
@@ -148,6 +162,7 @@ class MessageFold:
                 "head_ref": fact.get("head_ref", ""),
                 "files_ref": fact.get("files_ref", ""),
                 "state": "",
+                "agents": sorted(self._agents.get(fact["interaction"], ())),
             }
         )
 
@@ -157,8 +172,9 @@ class MessageFold:
             self._learn_media(connection)
             for row in self._rows:
                 row["medium"], row["org_id"] = self._media.get(row["interaction_id"], ("", 1))
-            connection.execute(_INSERT, self._rows)
+            connection.execute(_INSERT, [{name: row[name] for name in COLUMNS} for row in self._rows])
             self._save_index(connection)
+        self._save_agents(connection)
         for message, changes in self._changes:
             columns = ", ".join(f"{name} = :{name}" for name in changes)
             connection.execute(
@@ -167,7 +183,7 @@ class MessageFold:
             )
 
     def saved(self) -> None:
-        self._rows, self._changes = [], []
+        self._rows, self._changes, self._served = [], [], []
 
     def _learn_media(self, connection: Connection) -> None:
         """Of conversations that began before this follower did."""
@@ -180,7 +196,7 @@ class MessageFold:
         if self._open_text is None or self._index is None:
             return
         rows = [
-            {"id": row["id"], "words": tokens}
+            {"id": row["id"], "words": [*tokens, *(self._index.agent(one) for one in row["agents"])]}
             for row in self._rows
             if (tokens := self._index.tokens(said(row, self._open_text)))
         ]
@@ -199,6 +215,22 @@ class MessageFold:
                 ),
                 rows,
             )
+
+    def _save_agents(self, connection: Connection) -> None:
+        """What was written before somebody took the conversation is found as theirs, too."""
+        if self._index is None:
+            return
+        added = (
+            "words || ' ' || :token" if connection.dialect.name == "sqlite" else "array_append(words, :token)"
+        )
+        column = "rowid" if connection.dialect.name == "sqlite" else "id"
+        has = "" if connection.dialect.name == "sqlite" else " AND NOT words @> ARRAY[CAST(:token AS text)]"
+        statement = text(
+            f"UPDATE message_words SET words = {added} WHERE {column} IN "  # noqa: S608 - constants
+            f"(SELECT id FROM written_messages WHERE interaction_id = :interaction){has}"
+        )
+        for interaction, agent in dict.fromkeys(self._served):
+            connection.execute(statement, {"interaction": interaction, "token": self._index.agent(agent)})
 
 
 _NAMES = ", ".join(COLUMNS)
@@ -246,12 +278,15 @@ class MessageSearch:
         tokens = [self._index.token(term) for term in sorted(terms) if len(term) >= _SHORTEST]
         if not (tokens or wanted.customer or wanted.agent):
             raise TooShort("")
+        words = bool(tokens)
+        if wanted.agent:
+            tokens.append(self._index.agent(wanted.agent))
         found: list[Plain] = []
         with self._engine.connect() as connection:
             for row in self._candidates(connection, wanted, tokens):
-                words = said(row, self._open_text)
-                if words.strip() and (not tokens or _holds(words, wanted.words)):
-                    subject, _, text_ = words.partition("\n")
+                there = said(row, self._open_text)
+                if there.strip() and (not words or _holds(there, wanted.words)):
+                    subject, _, text_ = there.partition("\n")
                     found.append({**row, "subject": subject, "text": text_})
                     if len(found) >= wanted.limit:
                         break
@@ -270,6 +305,13 @@ class MessageSearch:
     def _candidates(self, connection: Connection, wanted: Wanted, tokens: list[str]) -> Iterable[Plain]:
         values: Plain = {}
         where = _where(wanted, values)
+        if wanted.customer and wanted.agent:
+            where += " AND i.agent = :agent"
+            values["agent"] = wanted.agent
+        between = self._between(connection, wanted)
+        if between is None:
+            return []
+        low, high = between
         names = ", ".join(f"m.{name}" for name in COLUMNS)
         if wanted.customer:
             # of one customer there are few: each is opened
@@ -283,32 +325,42 @@ class MessageSearch:
             query = (
                 f"SELECT {names}, i.customer_id, i.queue, i.agent FROM message_words w "  # noqa: S608 - constants
                 f"CROSS JOIN written_messages m ON m.id = w.rowid JOIN interactions i "
-                f"ON i.id = m.interaction_id WHERE w.message_words MATCH :tokens {where} "
-                f"ORDER BY w.rowid DESC LIMIT {_MOST_OPENED}"
+                f"ON i.id = m.interaction_id WHERE w.message_words MATCH :tokens "
+                f"AND w.rowid BETWEEN {low} AND {high} {where} ORDER BY w.rowid DESC LIMIT {_MOST_OPENED}"
             )
             values["tokens"] = " AND ".join(f'"{token}"' for token in tokens)
-        elif tokens:
+        else:
             query = (
                 f"SELECT {names}, i.customer_id, i.queue, i.agent FROM message_words w "  # noqa: S608 - constants
                 f"JOIN written_messages m ON m.id = w.id JOIN interactions i ON i.id = m.interaction_id "
-                f"WHERE w.words @> CAST(:tokens AS text[]) {where} ORDER BY w.id DESC LIMIT {_MOST_OPENED}"
+                f"WHERE w.words @> CAST(:tokens AS text[]) "
+                f"AND w.id BETWEEN {low} AND {high} {where} ORDER BY w.id DESC LIMIT {_MOST_OPENED}"
             )
             values["tokens"] = tokens
-        else:
-            query = (
-                f"SELECT {names}, i.customer_id, i.queue, i.agent FROM written_messages m "  # noqa: S608 - constants
-                f"JOIN interactions i ON i.id = m.interaction_id WHERE 1 = 1 {where} "
-                f"ORDER BY m.id DESC LIMIT {_MOST_OPENED}"
-            )
         return [dict(row._mapping) for row in connection.execute(text(query), values)]
+
+    @staticmethod
+    def _between(connection: Connection, wanted: Wanted) -> tuple[int, int] | None:
+        """The first and last id of that time; None where nothing was written then. Ids go with time, so an index need
+        not look elsewhere."""
+        low, high = 0, 2**62
+        if wanted.since_ms:
+            query = text("SELECT id FROM written_messages WHERE at_ms >= :since ORDER BY at_ms LIMIT 1")
+            low = connection.execute(query, {"since": wanted.since_ms}).scalar() or 0
+            if not low:
+                return None
+        if wanted.until_ms:
+            query = text("SELECT id FROM written_messages WHERE at_ms < :until ORDER BY at_ms DESC LIMIT 1")
+            high = connection.execute(query, {"until": wanted.until_ms}).scalar() or 0
+            if not high:
+                return None
+        slack = _SLACK * _PER_ACTIVATION
+        return max(0, int(low) - slack), int(high) + slack
 
 
 def _where(wanted: Wanted, values: Plain) -> str:
     """Conditions beside the words."""
     parts = []
-    if wanted.agent:
-        parts.append("i.agent = :agent")
-        values["agent"] = wanted.agent
     if wanted.since_ms:
         parts.append("m.at_ms >= :since")
         values["since"] = wanted.since_ms

@@ -58,6 +58,8 @@ class Gauge:
             ),
             clock=self.centre.clock,
             written=self.centre.written,
+            uploads=SimpleNamespace(counts={"taken": 1}),
+            mail=None,
             web_chat=SimpleNamespace(counts={"started": 1}, sockets=2),
             alarms=SimpleNamespace(standing={"recordings_disk": (1, "5 MB")}),
             recordings=SimpleNamespace(waiting=2, failed=1),

@@ -18,9 +18,11 @@ import pytest
 from tests.peers.centre import Centre, Person, agent, queue
 from tests.peers.mail import Dovecot, Relay, start_source, swaks
 from tests.peers.phones import HOST, Baresip, free_port, until
+from tests.postgres import Postgres, postgres
 
 pytestmark = pytest.mark.peer("swaks", "dovecot", "smtp-source", "smtp-sink")
 
+__all__ = ["postgres"]
 OURS, CUSTOMER = "service@insurer.example", "zhang@customer.example"
 Start = Callable[..., Centre]
 
@@ -32,6 +34,8 @@ class Post:
         self.centre, self.address, self.relay = centre, address, relay
         host, _, port = address.partition(":")
         self.host, self.port = host, int(port)
+
+    journal = ""
 
     def person(self, login: str = "1001") -> Person:
         return self.centre.person(login)
@@ -100,7 +104,8 @@ def post(start_centre: Start, relay: Relay) -> Post:
     return started(start_centre, relay)
 
 
-def started(start_centre: Start, relay: Relay, port: int = 0, **mail: Any) -> Post:
+def started(start_centre: Start, relay: Relay, port: int = 0, database: str = "", **mail: Any) -> Post:
+    """`database`: a PostgreSQL URL for journal and records; none: SQLite."""
     address = f"{HOST}:{free_port()}"
     centre = start_centre(
         numbers=[{"number": "95519", "flow": "hotline"}, {"number": "95520", "queue": "service"}],
@@ -111,6 +116,7 @@ def started(start_centre: Start, relay: Relay, port: int = 0, **mail: Any) -> Po
             agent("8002", role="supervisor"),
         ],
         sections={
+            **({"database": {"url": database}, "journal": {"url": database}} if database else {}),
             "email": {
                 "addresses": [OURS],
                 "listen": address,
@@ -119,10 +125,11 @@ def started(start_centre: Start, relay: Relay, port: int = 0, **mail: Any) -> Po
                 "retry_s": [1, 1],
                 "rules": [{"queue": "complaints", "words": ["投诉", "complaint"]}],
                 **mail,
-            }
+            },
         },
     )
     found = Post(centre, address, relay)
+    found.journal = database or str(centre.var / "journal.db")
     until(lambda: _listens(found), 10, "the mail door", 0.05)
     return found
 
@@ -355,12 +362,48 @@ def test_an_existing_mailbox_is_fetched_once_over_a_core_that_dies(
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize(("database", "kills"), [("sqlite", 30), ("postgresql", 10)])
 def test_everything_acknowledged_is_there_once_however_often_the_core_is_killed(
-    start_centre: Start, relay: Relay
+    start_centre: Start,
+    relay: Relay,
+    postgres: Postgres,
+    database: str,
+    kills: int,
 ) -> None:
-    """smtp-source without end, 30 kills at random moments; what got 250 is a message of exactly one conversation."""
-    post = started(start_centre, relay, rate="100000/minute", acknowledge=False)
-    run_kills(post, kills=30)
+    """smtp-source without end, kills at random moments; what got 250 is a message of exactly one conversation."""
+    url = postgres.create("kills") if database == "postgresql" else ""
+    run_kills(started(start_centre, relay, database=url, rate="100000/minute", acknowledge=False), kills)
+
+
+def test_journal_and_records_live_in_postgresql(
+    start_centre: Start,
+    relay: Relay,
+    postgres: Postgres,
+) -> None:
+    """The same mail, answer and search there; a server that goes away for a while loses nothing."""
+    post = started(start_centre, relay, database=postgres.create("mailhouse"))
+    post.send("保单", "我想问一下缴费日期")
+    chat = post.take()
+    postgres.stop()
+    writing = threading.Thread(target=post.answer, args=(chat["id"], "缴费日期是每月五日"))
+    writing.start()
+    time.sleep(1)
+    postgres.start()
+    writing.join(20)
+    until(
+        lambda: [m["state"] for m in post.thread(chat["id"]) if m["by"] == "agent"] == ["sent"],
+        20,
+        "the answer",
+    )
+    found = until(
+        lambda: post.person("8002").get("/search/messages?words=%E7%BC%B4%E8%B4%B9%E6%97%A5%E6%9C%9F"),
+        10,
+        "hits",
+    )
+    assert [one["text"] for one in found] == ["缴费日期是每月五日", "我想问一下缴费日期"]
+    post.centre.kill_core()
+    post.centre.wait_ready()
+    assert [m["by"] for m in post.thread(chat["id"])] == ["customer", "flow", "agent"]
 
 
 def run_kills(post: Post, kills: int) -> None:
@@ -415,7 +458,7 @@ def run_kills(post: Post, kills: int) -> None:
         if load.stdout is not None:
             load.stdout.close()
     until(lambda: post.person("8002").get("/post")["unread"] == 0, 120, "everything read", 0.5)
-    found = subjects_of(post.centre)
+    found = subjects_of(post)
     mine = [one for one in found if one.startswith("k")]
     assert len(acknowledged) > kills
     assert set(mine) >= acknowledged
@@ -423,15 +466,15 @@ def run_kills(post: Post, kills: int) -> None:
     assert set(mine) <= acknowledged | unsure
 
 
-def subjects_of(centre: Centre) -> list[str]:
+def subjects_of(post: Post) -> list[str]:
     """Of every mail conversation in the journal, read as the product reads it."""
     from callcenter.journal import store
     from callcenter.journal.private import PrivateStore
     from callcenter.kernel.envelope import MasterKey
 
-    connection = store.connect(centre.var / "journal.db")
+    connection = store.connect(post.journal)
     try:
-        private = PrivateStore(connection, MasterKey.load(centre.var / "keys" / "master.key"))
+        private = PrivateStore(connection, MasterKey.load(post.centre.var / "keys" / "master.key"))
         return [
             private.get(fact["ref"]).strip()
             for row in store.rows_after(connection, 0)

@@ -24,7 +24,7 @@ def upgrade() -> None:
         sa.Column("medium", sa.String(16), nullable=False),
         sa.Column("writer", sa.String(64), nullable=False),
         sa.Column("kind", sa.String(16), nullable=False),
-        sa.Column("at_ms", sa.BigInteger, nullable=False),
+        sa.Column("at_ms", sa.BigInteger, nullable=False, index=True),
         sa.Column("ref", sa.String(64), nullable=False, index=True),
         sa.Column("head_ref", sa.String(64), nullable=False),
         sa.Column("files_ref", sa.String(64), nullable=False),
