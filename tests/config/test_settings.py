@@ -121,11 +121,11 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: py
 
 def test_absolute_paths_and_servers_stay_as_they_are(tmp_path: Path) -> None:
     text = (
-        '[database]\nurl = "mysql://host/db"\n[journal]\nurl = "sqlite:////srv/j.db"\nsnapshot_every = 77\n'
+        '[database]\nurl = "postgresql://host/db"\n[journal]\nurl = "sqlite:////srv/j.db"\nsnapshot_every = 77\n'
         '[paths]\nvar = "/srv/cc"\n'
     )
     settings = load(write(tmp_path, text), {})
-    assert settings.database.url == "mysql://host/db"
+    assert settings.database.url == "postgresql://host/db"
     assert (settings.journal.path, settings.journal.snapshot_every) == (Path("/srv/j.db"), 77)
     assert settings.paths.var == Path("/srv/cc")
 
