@@ -58,8 +58,9 @@ from callcenter.live.waiting import WaitingRoom
 from callcenter.messaging.archive import Index, MessageFold, MessageSearch, Texts
 from callcenter.messaging.casework import Casework
 from callcenter.messaging.desk import WrittenDesk, WrittenRules
-from callcenter.messaging.service import MailService
+from callcenter.messaging.service import MailService, as_people_read
 from callcenter.messaging.uploads import Uploads
+from callcenter.messaging.visitors import Visitors
 from callcenter.metrics import Metrics
 from callcenter.queries import cut_off_since
 from callcenter.recordings import RecordingArchive
@@ -281,12 +282,22 @@ class Core:
         self.learning = LearningKeeper(host, self.scheduler, self.records, self.executor)
         self.metrics = Metrics(self)
         host.listeners.append(trail.tell)
-        self.web_chat = self._web_chat(flows)
         self.mail = MailService.of(self)
         self.casework = Casework(host, self.ids, self.written)
         self.uploads = Uploads(
             self.written.files, self.executor, settings.email.most_file_mb * 1_000_000, settings.email.clamd
         )
+        self.visitors = Visitors(
+            host,
+            self.written,
+            self.uploads,
+            self.search,
+            self.mail.desk if self.mail is not None else None,
+            self.executor,
+            self.directory.name_of,
+            as_people_read,
+        )
+        self.web_chat = self._web_chat(flows)
         self.panel = Panel(self, flows)
 
     def _web_chat(self, flows: dict[str, Flow]) -> WebChat | None:
@@ -300,6 +311,7 @@ class Core:
             self.written,
             self.settings.voice.region,
             lambda interaction: self.master.blind_index("chat-visit", interaction),
+            self.visitors,
         )
 
     async def start(self) -> None:

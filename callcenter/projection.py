@@ -31,7 +31,7 @@ INTERACTION_COLUMNS = (
         "language",
     ),
     *("queue", "agent", "arrived_at_ms", "queued_at_ms", "answered_at_ms", "ended_at_ms", "outcome", "cause"),
-    *("ended_by", "wrap_up_code", "note_ref", "quality", "last_seq"),
+    *("ended_by", "wrap_up_code", "note_ref", "quality", "last_seq", "stars"),
 )
 SEGMENT_COLUMNS = (
     *("interaction_id", "n", "org_id", "kind", "queue", "agent", "started_at_ms", "ended_at_ms", "result"),
@@ -101,6 +101,7 @@ class Projection:
             "InteractionStarted": self._started,
             "CustomerMatched": self._matched,
             "CustomerLinked": self._matched,
+            "ConversationRated": self._rated,
             "ConversationParked": self._parked,
             "FlowMoved": self._moved,
             "InteractionQueued": self._queued,
@@ -209,6 +210,7 @@ class Projection:
             answered_at_ms=None,
             ended_at_ms=None,
             last_seq=self._seq,
+            stars=0,
         )
         record = Record(row, [])
         self.records[row["id"]] = self.dirty[row["id"]] = record
@@ -218,6 +220,11 @@ class Projection:
         record = self._record(fact)
         if record is not None:
             record.row["customer_id"] = fact["customer"] or None
+
+    def _rated(self, fact: Plain) -> None:
+        record = self._record(fact)
+        if record is not None:
+            record.row["stars"] = fact["stars"]
 
     def _moved(self, fact: Plain) -> None:
         record = self._record(fact)

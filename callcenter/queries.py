@@ -174,7 +174,7 @@ def report_interactions(engine: Engine, private: PrivateStore) -> Iterator[Plain
     """Every interaction in order of arrival, as reports show it; times in ISO 8601, UTC."""
     query = (
         "SELECT id, medium, direction, number, party_ref, customer_id, queue, agent, arrived_at_ms, queued_at_ms, "
-        "answered_at_ms, ended_at_ms, outcome, cause, ended_by, wrap_up_code, quality "
+        "answered_at_ms, ended_at_ms, outcome, cause, ended_by, wrap_up_code, quality, stars "
         "FROM interactions ORDER BY arrived_at_ms, id"
     )
     parts: dict[str, list[Plain]] = {}

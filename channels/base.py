@@ -49,6 +49,30 @@ class WrittenIntake(Protocol):
         ...
 
 
+class WrittenExtras(Protocol):
+    """What a visitor may do beside writing. Refusals are NotAllowed with a code."""
+
+    @property
+    def most_file_bytes(self) -> int: ...
+
+    async def receive_file(self, interaction: str, client: str, name: str, data: bytes) -> int:
+        """A file of the customer; answers the message's place once it is safe. Raises conversation_over, not_safe, and
+        why it is not taken: empty, too_large, type_refused, archive_bomb, malware, unscanned."""
+        ...
+
+    def file(self, interaction: str, n: int, number: int) -> tuple[str, str, bytes]:
+        """(type, name, content) of a file of the `n`th message. Raises no_such_file."""
+        ...
+
+    def rate(self, interaction: str, stars: int) -> None:
+        """1 (bad) to 5, also after the end; the last one counts. Raises invalid."""
+        ...
+
+    async def transcript(self, interaction: str, to: str) -> None:
+        """All that was written, by mail. Raises no_mail, bad_address, conversation_over."""
+        ...
+
+
 class MailIntake(Protocol):
     """What the e-mail channel hands over."""
 

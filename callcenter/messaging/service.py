@@ -16,6 +16,11 @@ from channels.email.adapter import EmailChannel
 from config.settings import Email
 
 
+def as_people_read(at_ms: int) -> str:
+    """A moment, in the time of this machine."""
+    return datetime.fromtimestamp(at_ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
 @dataclass(frozen=True, slots=True)
 class MailService:
     desk: MailDesk
@@ -69,7 +74,7 @@ class MailService:
             settings.bounces,
             domain,
             settings.retry_s,
-            lambda at_ms: datetime.fromtimestamp(at_ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M"),
+            as_people_read,
         )
         channel = EmailChannel(settings, desk, domain)
         post_room = PostRoom(core.host, desk, outbox, channel, core.lookups.by_email, settings.readers)

@@ -26,8 +26,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from callcenter.kernel import logging
 from callcenter.kernel.errors import NotAllowed
 from callcenter.kernel.signed_identity import SignedIdentity
-from channels.base import WrittenIntake
+from channels.base import WrittenExtras, WrittenIntake
 from channels.webchat import translate as t
+from channels.webchat.aside import Aside
 from config.settings import Chat
 
 log = logging.get("webchat")
@@ -82,7 +83,12 @@ class _Page:
 
 class WebChat:
     def __init__(
-        self, settings: Chat, intake: WrittenIntake, region: str, sign: Callable[[str], str]
+        self,
+        settings: Chat,
+        intake: WrittenIntake,
+        region: str,
+        sign: Callable[[str], str],
+        extras: WrittenExtras | None = None,
     ) -> None:
         """`sign`: a word for a conversation that nobody else can make. Raises ConfigError."""
         self._settings, self._intake, self._sign = settings, intake, sign
@@ -98,6 +104,10 @@ class WebChat:
         self._open: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
         self.router = APIRouter(prefix="/chat", tags=["chat"])
+        if extras is not None:
+            self.router.include_router(
+                Aside(extras, self._visited, self._may_ask, self._count).router, prefix=""
+            )
         self.router.add_api_route("/sample", self.sample, include_in_schema=False)
         self.router.add_api_route("/{name}", self.file, include_in_schema=False)
 
@@ -159,9 +169,10 @@ class WebChat:
                 del self._open[interaction]
 
     def _welcome(self, socket: WebSocket) -> bool:
-        origin = socket.headers.get("origin", "")
-        own = origin.partition("://")[2] == socket.headers.get("host", "")
-        return own or origin in self._settings.origins
+        return self._may_ask(socket.headers.get("origin", ""), socket.headers.get("host", ""))
+
+    def _may_ask(self, origin: str, host: str) -> bool:
+        return origin.partition("://")[2] == host or origin in self._settings.origins
 
     async def _hello(self, socket: WebSocket, address: str) -> tuple[str, int] | None:
         """(conversation, place the widget has come to); None where the socket was closed over it."""

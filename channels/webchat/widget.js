@@ -1,5 +1,6 @@
 /* The chat of an insurer's contact centre, for any of its pages: one script tag with `defer` and data-lang, data-title,
- * data-identity (a signed JWT, which the page may renew). No framework, no inline style, nothing global. */
+ * data-identity (a signed JWT, which the page may renew), data-call (a number: a button rings it from the browser),
+ * data-transcript (a transcript by mail is offered). No framework, no inline style, nothing global. */
 (() => {
   "use strict";
   const script = document.currentScript;
@@ -15,6 +16,9 @@
       sending: "发送中", failed: "未发送", read: "已读", too_often: "发送得太快，请稍等片刻再试。",
       too_long: "消息太长，请分几次发送。", empty: "", conversation_over: "对话已结束。", bad_identity: "身份信息已过期，请刷新页面。",
       full: "咨询人数较多，请稍后再试。", log: "对话内容", unread: (n) => `${n} 条新消息`, really: "确定要结束对话吗？", yes: "结束", no: "继续",
+      attach: "发送文件", call: "语音通话", rate: "请为本次服务评分", stars: (n) => `${n} 星`, thanks: "感谢您的评价！", mail: "把对话记录发送到邮箱",
+      mail_sent: "已发送。", mail_to: "邮箱地址", bad_address: "邮箱地址不正确。", too_large: "文件过大。", type_refused: "不接受此类文件。", archive_bomb: "不接受此压缩包。",
+      malware: "文件含有恶意软件。", unscanned: "暂时无法接收文件，请稍后再试。", not_sent: "未能发送，请重试。",
     },
     en: {
       open: "Chat with us", title: "Chat", close: "Minimise", end: "End chat", send: "Send", placeholder: "Write here…",
@@ -25,6 +29,9 @@
       too_long: "This message is too long. Please send it in parts.", empty: "", conversation_over: "This chat has ended.",
       bad_identity: "Your login has expired. Please reload the page.", full: "We are very busy. Please try again later.",
       log: "Conversation", unread: (n) => `${n} new`, really: "End this chat?", yes: "End", no: "Go on",
+      attach: "Send a file", call: "Call us", rate: "How did we do?", stars: (n) => `${n} of 5`, thanks: "Thank you!", mail: "Send this conversation by mail",
+      mail_sent: "Sent.", mail_to: "Mail address", bad_address: "That is no mail address.", too_large: "This file is too large.", type_refused: "We do not take files of this type.", archive_bomb: "We do not take this archive.",
+      malware: "This file holds malware.", unscanned: "We cannot take files right now.", not_sent: "Not sent. Please try again.",
     },
   }[lang];
   const STYLE = `
@@ -63,6 +70,9 @@
     textarea { flex: 1; min-height: 42px; max-height: 120px; resize: none; padding: 9px 10px; border: 1px solid #b8c4c6; border-radius: 8px; color: inherit; background: #fff; }
     .primary { padding: 0 16px; border: 0; border-radius: 8px; background: #0f5c63; color: #fff; font-weight: 600; min-height: 42px; }
     .plain { padding: 0 12px; border: 1px solid #b8c4c6; border-radius: 8px; background: #fff; color: inherit; min-height: 42px; }
+    .file { display: inline-block; color: inherit; overflow-wrap: anywhere; } .file img { display: block; max-width: 180px; max-height: 140px; border-radius: 6px; }
+    .after { padding: 10px 12px; border-top: 1px solid #e2e8e9; } .after p { margin: 0 0 6px; } .stars button { padding: 2px 8px; border: 0; background: transparent; font-size: 24px; line-height: 1; color: #b8c4c6; } .stars button[aria-pressed="true"] { color: #b06a00; }
+    .after form { border: 0; padding: 8px 0 0; } .after input { flex: 1; min-width: 0; padding: 8px 10px; border: 1px solid #b8c4c6; border-radius: 8px; background: #fff; color: inherit; }
     .ask { display: flex; align-items: center; gap: 8px; padding: 10px 12px; border-top: 1px solid #e2e8e9; }
     .ask span { flex: 1; }
     @media (max-width: 480px) { .box { inset: 0; width: 100vw; height: 100dvh; max-width: none; max-height: none; border: 0; border-radius: 0; } }
@@ -71,7 +81,7 @@
       .standing { background: #22302e; color: #bcd0ce; } .standing.bad { background: #3a2c14; color: #f3d6a3; }
       .text { background: #26332f; } .me .text { background: #1d4a4b; } .who, .typing { color: #a4b5b2; }
       textarea, .choices button, .plain { background: #1c2826; color: #e8efee; border-color: #51625e; }
-      form, .ask { border-color: #33433f; } .error { background: #4a1d18; color: #ffd9d3; } .choices button:disabled { background: #1c2826; color: #8b9a97; }
+      form, .ask, .after { border-color: #33433f; } .after input { background: #1c2826; border-color: #51625e; } .stars button[aria-pressed="true"] { color: #f0b429; } .error { background: #4a1d18; color: #ffd9d3; } .choices button:disabled { background: #1c2826; color: #8b9a97; }
     }`;
 
   const host = document.createElement("div");
@@ -97,7 +107,15 @@
   const typing = make("div", { class: "typing", "aria-live": "polite" });
   const error = make("div", { class: "error", role: "alert", hidden: true });
   const field = make("textarea", { rows: "1", maxlength: "4000", placeholder: W.placeholder, "aria-label": W.placeholder });
-  const form = make("form", {}, field, make("button", { class: "primary", type: "submit" }, W.send));
+  const picker = make("input", { type: "file", multiple: true, hidden: true, on: { change: () => { for (const file of picker.files) upload(file); picker.value = ""; } } });
+  const form = make("form", {}, make("button", { class: "plain", type: "button", "aria-label": W.attach, title: W.attach, on: { click: () => picker.click() } }, "📎"), picker, field, make("button", { class: "primary", type: "submit" }, W.send));
+  const thanks = make("p", { role: "status" });
+  const stars = make("div", { class: "stars", role: "group", "aria-label": W.rate }, ...[1, 2, 3, 4, 5].map((n) =>
+    make("button", { type: "button", "aria-label": W.stars(n), "aria-pressed": "false", on: { click: () => rate(n) } }, "★")));
+  const mailTo = make("input", { type: "email", autocomplete: "email", placeholder: W.mail_to, "aria-label": W.mail_to, maxlength: "200" });
+  const mailing = make("form", { on: { submit: (event) => { event.preventDefault(); transcript(); } } }, mailTo, make("button", { class: "plain", type: "submit" }, W.mail));
+  mailing.hidden = !("transcript" in script.dataset);
+  const after = make("div", { class: "after", hidden: true }, make("p", {}, W.rate), stars, thanks, mailing);
   const again = make("div", { class: "ask", hidden: true }, make("span", {}, W.over),
     make("button", { class: "primary", type: "button", on: { click: () => startAgain() } }, W.again));
   const ending = make("div", { class: "ask", hidden: true }, make("span", {}, W.really),
@@ -106,9 +124,9 @@
   const title = script.dataset.title || W.title;
   const end = make("button", { type: "button", on: { click: () => { ending.hidden = false; ending.querySelector("button").focus(); } } }, W.end);
   const box = make("section", { class: "box", role: "dialog", "aria-label": title, hidden: true, lang: lang === "zh" ? "zh-CN" : "en" },
-    make("header", { class: "head" }, make("h2", {}, title), end,
+    make("header", { class: "head" }, make("h2", {}, title), ...(script.dataset.call ? [make("button", { type: "button", on: { click: () => callUs() } }, W.call)] : []), end,
       make("button", { type: "button", "aria-label": W.close, title: W.close, on: { click: () => show(false) } }, "—")),
-    standing, log, typing, error, form, ending, again);
+    standing, log, typing, error, form, ending, after, again);
   root.append(opener, box);
 
   /* --- what is kept over a reload of the page: the visit, what was said, and what is not yet safe --- */
@@ -230,7 +248,50 @@
     const mine = one.by === "customer";
     const name = mine ? W.you : one.by === "flow" ? W.flow : one.name;
     return make("div", { class: mine ? "one me" : "one" },
-      make("div", { class: "who" }, mark ? `${name} · ${mark}` : name), make("div", { class: "text" }, one.text));
+      make("div", { class: "who" }, mark ? `${name} · ${mark}` : name),
+      ...(one.text ? [make("div", { class: "text" }, one.text)] : []),
+      ...(one.files || []).map((file) => make("div", { class: "text" }, link(one.n, file))));
+  }
+
+  /** A file of the conversation: a picture is shown, anything else is downloaded. */
+  function link(n, file) {
+    const address = `${server.origin}/chat/aside/files/${n}/${file.id}?visit=${encodeURIComponent(state.visit)}`;
+    const picture = /^image\/(png|jpeg|gif|webp)$/.test(file.type);
+    return make("a", { class: "file", href: address, target: "_blank", rel: "noopener", ...(!picture && { download: file.name }) }, ...(picture ? [make("img", { src: address, alt: file.name })] : [`📎 ${file.name}`]));
+  }
+
+  /** Beside the socket, with the word of the visit. Answers false where it was refused, and says why. */
+  async function aside(path, values, body) {
+    const query = new URLSearchParams({ visit: state.visit, ...values });
+    try {
+      const answer = await fetch(`${server.origin}/chat/aside/${path}?${query}`, { method: "POST", body });
+      if (answer.ok) return true;
+      const words = await answer.json().catch(() => ({}));
+      complain(W[words.error] || W.not_sent);
+    } catch { complain(W.not_sent); }
+    return false;
+  }
+
+  /** As plain bytes, so that browsers need not ask first; the same id again is the same message. */
+  async function upload(file) {
+    if (!state.visit || state.over) return;
+    const id = `f${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 10)}`;
+    await aside("files", { id, name: file.name }, new Blob([file], { type: "text/plain" }));
+  }
+
+  async function rate(n) {
+    [...stars.children].forEach((star, index) => star.setAttribute("aria-pressed", String(index < n)));
+    if (await aside("rating", { stars: n })) thanks.textContent = W.thanks;
+  }
+
+  async function transcript() {
+    if (await aside("transcript", { to: mailTo.value.trim() })) { thanks.textContent = W.mail_sent; mailTo.value = ""; }
+  }
+
+  function callUs() {
+    const query = new URLSearchParams({ number: script.dataset.call, lang });
+    if (script.dataset.identity) query.set("identity", script.dataset.identity);
+    window.open(`${server.origin}/call?${query}`, "_blank", "noopener,width=420,height=640");
   }
 
   function draw() {
@@ -267,6 +328,7 @@
     typing.textContent = "";
     form.hidden = ending.hidden = end.hidden = true;
     again.hidden = false;
+    after.hidden = !state.visit;
     keep();
     draw();
     if (socket) socket.close();
@@ -281,7 +343,9 @@
     state = { ...blank(), open: true };
     read = 0;
     form.hidden = end.hidden = false;
-    again.hidden = true;
+    again.hidden = after.hidden = true;
+    thanks.textContent = "";
+    for (const star of stars.children) star.setAttribute("aria-pressed", "false");
     keep();
     draw();
     stand(W.connecting);

@@ -154,7 +154,7 @@ def test_an_answered_call_in_rows() -> None:
         "agent": "bob", "arrived_at_ms": T0, "queued_at_ms": T0 + 8_000, "answered_at_ms": T0 + 33_000,
         "ended_at_ms": T0 + 90_000, "outcome": "answered", "cause": "normal", "ended_by": "caller",
         "wrap_up_code": "enquiry_answered", "note_ref": "i1-1.note",
-        "last_seq": 15,
+        "last_seq": 15, "stars": 0,
     }  # fmt: skip
     assert quality["caller"] == {
         "codec": "PCMA", "rx": 100, "rx_lost": 1, "tx": 99, "tx_lost": 2, "jitter_us": 30, "rtt_us": 40,

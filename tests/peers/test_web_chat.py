@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
 import functools
 import http.server
 import json
@@ -13,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.peers.centre import PASSWORD, Centre, agent, queue
+from tests.peers.mail import Relay
 from tests.peers.phones import HOST, free_port
 
 pytestmark = pytest.mark.peer("chromium")
@@ -20,9 +23,13 @@ pytestmark = pytest.mark.peer("chromium")
 Start = Callable[..., Centre]
 ANSWERS = [{"title": "greeting", "zh": "{customer}请问有什么可以帮您？", "en": "How may I help?"}]
 _ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"]
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360f8cfc0f01f000500"
+    "0201e5271f2e0000000049454e44ae426082"
+)
 _SITE = """<!doctype html><html lang="zh-CN"><head><meta charset="utf-8"><title>site</title>
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src http://{http}; connect-src ws://{http}">
-<script src="http://{http}/chat/widget.js" data-lang="{lang}" defer></script></head><body><p>A page.</p></body></html>"""
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src http://{http}; connect-src ws://{http} http://{http}; img-src http://{http}">
+<script src="http://{http}/chat/widget.js" data-lang="{lang}" data-transcript data-call="95519" defer></script></head><body><p>A page.</p></body></html>"""
 
 
 class Site:
@@ -185,3 +192,66 @@ def test_foreign_sites_and_forged_visits_get_nothing(centre: Centre, site: Site,
         assert allowed.evaluate(ask, first) == code, first
     assert centre.metric("callcenter_chat_events_total", event="foreign_origin") == 1
     assert centre.metric("callcenter_chat_events_total", event="forged_visit") == 1
+
+
+def test_files_rating_and_transcript(start_centre: Start, site: Site, browser: Browser) -> None:
+    """Both ways between visitor and agent; what is refused says so; the transcript goes out through the relay."""
+    errors: list[str] = []
+    with Relay() as relay:
+        centre = start_centre(
+            numbers=[{"number": "95519", "flow": "hotline"}],
+            queues=[queue("service", title="客户服务")],
+            agents=[agent("1001", free_port(), wrap_up_s=30)],
+            sections={
+                "chat": {"flow": "hotline", "origins": [site.origin]},
+                "email": {
+                    "addresses": ["service@insurer.example"],
+                    "relay": {"address": relay.address, "tls": "none"},
+                    "prove": False,
+                },
+            },
+        )
+        site.embed(centre.http)
+        seat = at_panel(browser, centre, errors)
+        page = visitor(browser, site, errors)
+        page.click(".choices button:has-text('人工服务')")
+        seat.click("#chats button:has-text('接入')")
+        expect(page.locator(".standing")).to_contain_text("正在为您服务")
+        picture = {"name": "保单.png", "mimeType": "image/png", "buffer": PNG}
+        page.set_input_files("input[type=file]", picture)
+        expect(page.locator(".me .file img")).to_be_visible()
+        expect(seat.locator("#thread-log .thumb")).to_be_visible()
+        for name, data, words in (
+            ("病毒.exe", b"MZ" + b"\0" * 100, "不接受此类文件"),
+            ("big.pdf", b"%PDF-1.4" + b"\0" * 10_000_001, "文件过大"),
+        ):
+            page.set_input_files(
+                "input[type=file]", {"name": name, "mimeType": "application/pdf", "buffer": data}
+            )
+            expect(page.locator(".error")).to_contain_text(words)
+        seat.set_input_files(
+            "#thread-file", {"name": "条款.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4 terms"}
+        )
+        expect(seat.locator("#thread-files li")).to_contain_text("条款.pdf")
+        seat.fill("#thread-text", "请看附件")
+        seat.keyboard.press("Enter")
+        with page.expect_download() as download:
+            page.click(".file:has-text('条款.pdf')")
+        assert Path(download.value.path()).read_bytes() == b"%PDF-1.4 terms"
+        seat.click("#thread-end")
+        expect(page.locator(".standing")).to_have_text("对话已结束")
+        page.click(".stars button >> nth=3")
+        expect(page.locator(".after p[role=status]")).to_have_text("感谢您的评价！")
+        page.fill("input[type=email]", "zhang@customer.example")
+        page.click("button:has-text('把对话记录发送到邮箱')")
+        expect(page.locator(".after p[role=status]")).to_have_text("已发送。")
+        (mail,) = relay.wait(1, 20)
+        message = email.message_from_bytes(mail, policy=email.policy.default)
+        assert message["To"] == "zhang@customer.example"
+        assert "请看附件" in str(message.get_content())  # type: ignore[attr-defined]
+        assert centre.metric("callcenter_files_total", what="type_refused") == 1
+        (row,) = [row for row in centre.report() if row["outcome"] == "answered"]
+        assert row["stars"] == 4
+        seat.select_option("#thread-code", index=1)
+        seat.click("#thread-wrap button")
+    assert [one for one in errors if "Content Security" in one] == []

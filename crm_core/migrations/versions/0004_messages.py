@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("files_ref", sa.String(64), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
     )
+    op.add_column("interactions", sa.Column("stars", sa.Integer, nullable=False, server_default="0"))
     if op.get_bind().dialect.name == "sqlite":
         op.execute("CREATE VIRTUAL TABLE message_words USING fts5(words, detail=none, tokenize='ascii')")
         return
@@ -44,3 +45,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("message_words")
     op.drop_table("written_messages")
+    op.drop_column("interactions", "stars")
