@@ -58,6 +58,7 @@ from callcenter.live.waiting import WaitingRoom
 from callcenter.messaging.archive import Index, MessageFold, MessageSearch, Texts
 from callcenter.messaging.casework import Casework
 from callcenter.messaging.desk import WrittenDesk, WrittenRules
+from callcenter.messaging.identity import Identity
 from callcenter.messaging.service import MailService, as_people_read
 from callcenter.messaging.uploads import Uploads
 from callcenter.messaging.visitors import Visitors
@@ -287,6 +288,7 @@ class Core:
         self.uploads = Uploads(
             self.written.files, self.executor, settings.email.most_file_mb * 1_000_000, settings.email.clamd
         )
+        self.identity = Identity(host, self.written, self.mail.desk if self.mail is not None else None)
         self.visitors = Visitors(
             host,
             self.written,

@@ -62,6 +62,19 @@ class ContactQueries:
         """Found by name, pinyin, initials, or a telephone number whole or its last 4, 6 or 8 digits; at most 20."""
         return await self._run(lambda: self._find_customers(text))
 
+    async def email_of(self, customer: int) -> str:
+        """The first address of a customer's record; "" where it has none. Raises NotAllowed: no_customer."""
+
+        def work() -> str:
+            with session(self._engine) as records:
+                service = CustomerService(records, self._master)
+                found = service.get(customer)
+                if found is None:
+                    raise NotAllowed("no_customer")
+                return next(iter(service.public(found).emails), "")
+
+        return await self._run(work)
+
     async def phone_of(self, customer: int, which: int) -> str:
         """One of a customer's numbers, E.164. Raises NotAllowed: no_customer."""
 

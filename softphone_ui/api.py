@@ -34,6 +34,7 @@ STATUS = {
     "no_such_file": 404,
     "no_mail": 404,
     "too_short": 422,
+    "no_address": 422,
     "no_customer": 404,
     "unknown_code": 422,
     "unknown_reason": 422,

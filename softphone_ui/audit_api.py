@@ -12,7 +12,7 @@ from softphone_ui.auth import Identity
 
 router = APIRouter(prefix="/api", tags=["audit"])
 ACTIONS = (
-    *("letter_resent", "letter_dropped", "messages_found"),
+    *("letter_resent", "letter_dropped", "messages_found", "code_sent"),
     *("listen", "whisper", "barge", "take_over", "assign", "cancel_callback"),
     *("state_ready", "state_not_ready", "state_logged_out"),
     *("play_recording", "download_recording", "hold_recordings", "free_recordings"),

@@ -160,6 +160,12 @@ async def link(interaction: str, body: Whose, who: Mine, panel: ThePanel) -> Non
     await panel.link(who.login, interaction, body.customer)
 
 
+@router.post("/{interaction}/code", status_code=204)
+async def code(interaction: str, body: Whose, who: Mine, panel: ThePanel) -> None:
+    """A code to this customer's known address; written back in the conversation, it says who it is."""
+    await panel.send_code(who.login, interaction, body.customer)
+
+
 @router.get("/{interaction}/answer")
 async def answer(interaction: str, who: Reader, panel: ThePanel) -> dict[str, Any]:
     """To whom and about what an answer would go, and beginnings to pick from."""

@@ -211,6 +211,11 @@ class Panel:
             raise NotAllowed("no_customer")
         self.casework.link(agent, interaction, customer)
 
+    async def send_code(self, agent: str, interaction: str, customer: int) -> None:
+        """A code to the address that this customer's record knows. Raises NotAllowed: no_customer, and as
+        `Identity.send_code`."""
+        self._core.identity.send_code(agent, interaction, customer, await self.queries.email_of(customer))
+
     async def wrap_up(self, agent: str, interaction: str, code: str, note: str) -> None:
         """Raises NotAllowed: not_yours, unknown_code."""
         live = self._book.interactions.get(interaction)

@@ -57,7 +57,6 @@ class Casework:
         conversation = self._theirs(agent, interaction)
         if conversation.state not in (TALKING, PARKED):
             raise NotAllowed("not_yours")
-        noted: list[AnyFact] = [self._noted(agent, conversation, note)] if note.strip() else []
         known = self._host.engine.policy.queues.get(queue)
         if queue and (known is None or known.medium != conversation.medium):
             raise NotAllowed("no_such_queue")
@@ -65,17 +64,13 @@ class Casework:
             raise NotAllowed("no_such_agent")
         if not to and not queue:
             raise NotAllowed("no_such_queue")
+        noted: list[AnyFact] = [self._noted(agent, conversation, note)] if note.strip() else []
         now_ms = self._now()
         ended = [rf.ContactEnded(conversation.contact, now_ms)] if conversation.state == TALKING else []
-        contact, target = self._ids.next("c"), queue or conversation.queue
-        self._host.submit(
-            *noted,
-            *ended,
-            f.InteractionQueued(interaction, contact, target, now_ms),
-            rf.ContactArrived(
-                contact, target, conversation.queued_at_ms, agent=to, customer_class=conversation.klass
-            ),
-        )
+        view = self._host.engine.contact_view(conversation.contact)
+        since_ms = view.arrived_at_ms if view is not None else conversation.queued_at_ms
+        waits = self._desk.waits_again(conversation, queue or conversation.queue, since_ms, to)
+        self._host.submit(*noted, *ended, *waits)
 
     def merge(self, agent: str, interaction: str, into: str) -> None:
         """All that was written in the one stands in the other from now on.
@@ -101,7 +96,7 @@ class Casework:
             f.MessagesMoved(interaction, into, moved, agent, now_ms),
             f.ConversationMerged(interaction, into, agent, now_ms),
         )
-        self._desk.all_shown(into)
+        self._desk.all_shown(interaction, into)
 
     def unmerge(self, agent: str, interaction: str) -> None:
         """What was joined to the agent's conversation is parted from it, and comes to them again.
@@ -118,7 +113,7 @@ class Casework:
             f.MessagesMoved(target.id, interaction, back, agent, now_ms),
             *self._desk.back_in_queue(source, agent),
         )
-        self._desk.all_shown(interaction)
+        self._desk.all_shown(interaction, target.id)
 
     def split(self, agent: str, interaction: str, n: int) -> str:
         """A message of the customer, and what came after it, becomes a conversation of its own, which comes to this
@@ -148,7 +143,7 @@ class Casework:
             f.InteractionQueued(new, contact, queue, now_ms),
             rf.ContactArrived(contact, queue, now_ms, agent=agent, customer_class=conversation.klass),
         )
-        self._desk.all_shown(new)
+        self._desk.all_shown(interaction, new)
         return new
 
     def link(self, agent: str, interaction: str, customer: int) -> None:

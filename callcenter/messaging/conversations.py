@@ -126,6 +126,8 @@ class Conversations:
         self._by_contact: dict[str, str] = {}
         self._by_offer: dict[str, str] = {}
         self._by_thread: dict[str, list[str]] = {}
+        self._by_letter: dict[str, str] = {}
+        """message that is carried -> the conversation where it stands"""
         self._apply: dict[type, Callable[[Any], None]] = {
             f.InteractionStarted: self._started,
             f.CustomerMatched: lambda fact: self._set(
@@ -183,12 +185,20 @@ class Conversations:
     def of_thread(self, thread: str) -> Conversation | None:
         """The one that goes on in this thread, where there is one that still takes words."""
         for name in reversed(self._by_thread.get(thread, ())):
-            conversation = self.open.get(name)
-            if conversation is not None and conversation.into:
-                conversation = self.open.get(conversation.into)
+            conversation = self._last(self.open.get(name))
             if conversation is not None and conversation.state not in (WRAPPING, MERGED):
                 return conversation
         return None
+
+    def _last(self, conversation: Conversation | None) -> Conversation | None:
+        """The one that it was merged into in the end; itself where it was not."""
+        while conversation is not None and conversation.into:
+            conversation = self.open.get(conversation.into)
+        return conversation
+
+    def merged_into(self, conversation: Conversation) -> list[Conversation]:
+        """Those that go on in this one, over however many steps."""
+        return [one for one in self.open.values() if one.into and self._last(one) is conversation]
 
     def of_agent(self, agent: str) -> Iterator[Conversation]:
         """Ringing, talking or wrapping with this agent, in the order of arrival."""
@@ -220,6 +230,9 @@ class Conversations:
                 notes=[Note(*note) for note in notes],
             )
             self.open[conversation.id] = conversation
+            for message in conversation.messages:
+                if message.state:
+                    self._by_letter[message.id] = conversation.id
             if conversation.contact and conversation.state not in (WRAPPING, PARKED, MERGED):
                 self._by_contact[conversation.contact] = conversation.id
             if conversation.offer:
@@ -228,7 +241,7 @@ class Conversations:
                 self._by_thread.setdefault(conversation.thread, []).append(conversation.id)
 
     def clear(self) -> None:
-        for table in (self.open, self._by_contact, self._by_offer, self._by_thread):
+        for table in (self.open, self._by_contact, self._by_offer, self._by_thread, self._by_letter):
             table.clear()
 
     def _set(self, fact: Any, **changes: Any) -> None:
@@ -315,6 +328,8 @@ class Conversations:
 
     def _forget(self, interaction: str) -> None:
         conversation = self.open.pop(interaction, None)
+        for message in conversation.messages if conversation is not None else ():
+            self._by_letter.pop(message.id, None)
         names = self._by_thread.get(conversation.thread, []) if conversation is not None else []
         if interaction in names:
             names.remove(interaction)
@@ -327,6 +342,7 @@ class Conversations:
         message = self.message(fact.interaction, fact.message)
         if message is not None:
             message.state = state
+            self._by_letter.setdefault(fact.message, fact.interaction)
 
     def _changed(self, fact: f.LetterChanged) -> None:
         message = self.message(fact.interaction, fact.message)
@@ -334,10 +350,8 @@ class Conversations:
             message.state, message.ref, message.head_ref = CARRIED, fact.ref, fact.head_ref
 
     def message(self, interaction: str, name: str) -> Message | None:
-        """A message of an open conversation; it may have moved on to the one that this was merged into."""
-        conversation = self.open.get(interaction)
-        if conversation is not None and conversation.into:
-            conversation = self.open.get(conversation.into, conversation)
+        """A message of an open conversation; one that is carried may have moved on since it was written there."""
+        conversation = self.open.get(self._by_letter.get(name, interaction))
         if conversation is None:
             return None
         return next((one for one in reversed(conversation.messages) if one.id == name), None)
@@ -358,6 +372,9 @@ class Conversations:
         source, target = self.open.get(fact.interaction), self.open.get(fact.to)
         if source is None or target is None:
             return
+        known = {
+            client: one.messages[n - 1].id for one in (source, target) for client, n in one.clients.items()
+        }
         moving = [one for one in source.messages if one.id in fact.messages]
         source.messages = [one for one in source.messages if one.id not in fact.messages]
         first = moving[0].at_ms if moving else 0
@@ -365,7 +382,12 @@ class Conversations:
         before = sum(1 for one in target.messages if one.at_ms < first)
         target.read = {who: min(n, before) for who, n in target.read.items()}
         source.read = {who: min(n, len(source.messages)) for who, n in source.read.items()}
-        source.clients, target.clients = {}, {}
+        for one in (source, target):
+            places = {message.id: n for n, message in enumerate(one.messages, 1)}
+            one.clients = {client: places[name] for client, name in known.items() if name in places}
+        for message in moving:
+            if message.id in self._by_letter:
+                self._by_letter[message.id] = target.id
         source.moved = [one.id for one in moving]
         target.heard_at_ms = max(
             (one.at_ms for one in target.messages if not one.by), default=target.heard_at_ms
@@ -387,7 +409,7 @@ class Conversations:
             return
         self._by_contact.pop(conversation.contact, None)
         self._by_offer.pop(conversation.offer, None)
-        for other in [one for one in self.open.values() if one.into == conversation.id]:
+        for other in self.merged_into(conversation):
             self._forget(other.id)
         if conversation.state == TALKING:
             conversation.state, conversation.offer = WRAPPING, ""

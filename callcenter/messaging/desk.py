@@ -349,6 +349,23 @@ class WrittenDesk:
             ),
         ]
 
+    def waits_again(
+        self, conversation: Conversation, queue: str, since_ms: int, agent: str = ""
+    ) -> list[AnyFact]:
+        """In this queue, as long as since then. Who was taken in once is not turned away because the queue has been
+        closed, or is full, or because the chosen agent has no hand free."""
+        contact, at_ms, engine = self._ids.next("c"), self._host.clock.now_ms(), self._host.engine
+        policy, view = engine.policy, engine.agent_view(agent) if agent else None
+        known, klass = policy.queues.get(queue), conversation.klass
+        arrived: AnyFact
+        if view is not None and known is not None and known.medium in view.free:
+            arrived = rf.ContactArrived(contact, queue, since_ms, agent=agent, customer_class=klass)
+        else:
+            credit_ms = policy.classes.get(klass, 0)
+            deadline_ms = policy.deadline_ms(known, since_ms, credit_ms) if known is not None else since_ms
+            arrived = rf.ContactAdopted(contact, queue, since_ms, deadline_ms)
+        return [f.InteractionQueued(conversation.id, contact, queue, at_ms), arrived]
+
     def person(self, conversation: Conversation) -> str:
         """Under whose key it lies."""
         private = self._host.private
@@ -438,18 +455,15 @@ class WrittenDesk:
         elif command.reason == "unknown_queue" and command.queue != default:
             self.broken(conversation)
         elif conversation.medium == EMAIL:
-            self._host.submit(*self._elsewhere(conversation))
+            self._host.submit(*self._elsewhere(conversation, command.queue))
         elif not self._flows.refused(conversation, command.reason):
             self.finish(conversation, "closed" if command.reason == "closed" else "overflowed")
 
-    def _elsewhere(self, conversation: Conversation) -> list[AnyFact]:
-        """A mail is not turned away: it waits in the queue where nobody else is sent on from."""
-        contact, at_ms = self._ids.next("c"), self._host.clock.now_ms()
-        to = line(self._default_queue(), EMAIL)
-        return [
-            f.InteractionQueued(conversation.id, contact, to, at_ms),
-            rf.ContactArrived(contact, to, conversation.queued_at_ms, customer_class=conversation.klass),
-        ]
+    def _elsewhere(self, conversation: Conversation, queue: str) -> list[AnyFact]:
+        """A mail is not turned away: it waits in the default queue where that is open, else in its own."""
+        engine, default = self._host.engine, line(self._default_queue(), EMAIL)
+        to = default if default in engine.policy.queues and engine.is_open(default) else queue
+        return self.waits_again(conversation, to, conversation.queued_at_ms)
 
     def _end(self, conversation: Conversation, cause: str, by: str) -> None:
         at_ms = self._host.clock.now_ms()
@@ -462,8 +476,7 @@ class WrittenDesk:
         ]
         facts[:0] = [
             f.InteractionEnded(other.id, "merged", "merged", by, at_ms, other.queue, other.queued_at_ms)
-            for other in self._book.open.values()
-            if other.into == conversation.id
+            for other in self._book.merged_into(conversation)
         ]
         if conversation.state == TALKING:
             facts.append(rf.ContactEnded(conversation.contact, at_ms))
@@ -515,17 +528,20 @@ class WrittenDesk:
         self._tell(conversation.id)
         return n
 
-    def all_shown(self, interaction: str) -> None:
-        """Messages changed their place: what stands there now counts once that is committed."""
-        conversation = self._book.open.get(interaction)
-        if conversation is not None and conversation.messages:
-            last = conversation.messages[-1].id
+    def all_shown(self, *interactions: str) -> None:
+        """Messages changed their place: what stands there now counts once that is committed, and no more than that."""
+        counts = {one: len(self._book.open[one].messages) for one in interactions if one in self._book.open}
+        for interaction, count in counts.items():
+            self._safe[interaction] = min(count, self._safe.get(interaction, 0))
 
-            def counted() -> None:
-                self._safe[interaction] = 0
-                self.shown(conversation, last)
+        def counted() -> None:
+            for interaction, count in counts.items():
+                conversation = self._book.open.get(interaction)
+                if conversation is not None:
+                    self._safe[interaction] = min(count, len(conversation.messages))
+                    self._tell(interaction)
 
-            self._host.submit(after_commit=counted)
+        self._host.submit(after_commit=counted)
 
     def _tell(self, interaction: str) -> None:
         for changed in (*self._watchers.get(interaction, ()), *self.changed):

@@ -41,7 +41,7 @@ class Files:
     def keep(self, person: str, data: bytes) -> str:
         """Answers its name; the same content of the same person is kept once."""
         ref = f"f.{hashlib.sha256(person.encode() + b'/' + hashlib.sha256(data).digest()).hexdigest()[:40]}"
-        if not self._private.has(ref):
+        if self._private.get_bytes(ref) is None:  # not there, or erased with the person, who has come back
             self._private.put_bytes(person, ref, data)
         return ref
 

@@ -8,6 +8,7 @@ one activation, so it happens once, however often the core dies over it.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -93,10 +94,9 @@ class MailDesk:
         """As the port says. Message-ID, envelope and content make it the same mail; what servers write above it on the
         way does not."""
         sender, message_id = sender_of(raw)
-        content = raw if not message_id else raw.partition(b"\r\n\r\n")[2]
-        same = "|".join(
-            (message_id, envelope.sender, ",".join(sorted(envelope.recipients)), sha256(content).hexdigest())
-        )
+        content = raw if not message_id else re.split(rb"\r?\n\r?\n", raw, maxsplit=1)[-1]
+        recipients = ",".join(sorted(envelope.recipients))
+        same = "|".join((message_id, sender, envelope.sender, recipients, sha256(content).hexdigest()))
         name, private = f"e{self._index('mail', same)[:26]}", self._host.private
         if private.has(name):
             self.counts["again"] += 1
@@ -177,19 +177,24 @@ class MailDesk:
             self._host.submit(f.MailRead(name, mail.kind, "", at_ms, head))
             return
         message, interaction = found
-        lost = f.LetterBounced(message, interaction, mail.bounce_for_good, at_ms)
+        lost: list[AnyFact] = [f.LetterBounced(message, interaction, mail.bounce_for_good, at_ms)]
+        if mail.bounced and not mail.bounce_for_good:
+            lost = []  # it is late; whoever carries it goes on
         automatic = message.startswith("a")
+        person = self._host.private.owner(message)
+        if person:  # it says what the letter said
+            self._host.private.put_bytes(person, name, self.raw(name)[0])
         conversation = self._book.of_thread(self._thread_named(interaction)) if interaction else None
         if automatic or not interaction:
-            head = self._keep(name, mail, f"{name}.head", self._head(name, mail))
-            self._host.submit(lost, f.MailRead(name, mail.kind, interaction, at_ms, head))
+            head = self._keep(name, mail, f"{name}.head", self._head(name, mail), person)
+            self._host.submit(*lost, f.MailRead(name, mail.kind, interaction, at_ms, head))
         elif conversation is not None:
-            came, facts = self._received(name, mail, conversation.id)
-            self._submit(conversation, came, lost, *facts)
+            came, facts = self._received(name, mail, conversation.id, person=person)
+            self._submit(conversation, came, *lost, *facts)
         else:
             thread = self._thread_named(interaction)
             party = self._host.private.get(f"{thread}.party")
-            self._begin(name, mail, party, thread, None, (self._rules.own[0],), lost)
+            self._begin(name, mail, party, thread, None, (self._rules.own[0],), *lost)
 
     def _words(self, name: str, mail: Mail, envelope: Envelope, known: Known | None) -> None:
         thread = self._thread_of(mail)
@@ -198,7 +203,7 @@ class MailDesk:
             recipients = self._recipients(mail, envelope)
             self._begin(name, mail, mail.sender, thread, known, recipients)
             return
-        message, facts = self._received(name, mail, conversation.id)
+        message, facts = self._received(name, mail, conversation.id, thread)
         if conversation.state == PARKED:
             facts += self._desk.back_in_queue(conversation, conversation.agent)
         self._submit(conversation, message, *facts)
@@ -231,7 +236,8 @@ class MailDesk:
             facts.append(f.CustomerMatched(interaction, certain.customer, certain.klass, certain.last_agent))
             if mail.proved:
                 facts.append(f.CallerVerified(interaction, "proved", at_ms))
-        message, received = self._received(name, mail, interaction)
+        whose = person if mail.kind == m.BOUNCE else ""
+        message, received = self._received(name, mail, interaction, thread, whose)
         klass = certain.klass if certain is not None else ""
         queue = queue_of(
             self._rules.rules,
@@ -250,19 +256,24 @@ class MailDesk:
                 contact, to, at_ms, customer_class=klass, prefers=self._desk.preferred(to, prefers)
             ),
         ]
-        if self._rules.acknowledge and not thread and mail.kind == m.NORMAL and self._may_acknowledge(person):
+        acknowledge = self._rules.acknowledge and not thread and mail.kind == m.NORMAL
+        to = private.person_of(mail.reply_to or mail.sender)
+        if acknowledge and UNREADABLE not in mail.defects and self._may_acknowledge(to):
             facts += self._acknowledgement(interaction, mail, person, recipients[0], certain)
         last = next((fact.message for fact in reversed(facts) if isinstance(fact, f.MessageSent)), message)
         self._host.submit(*facts, after_commit=lambda: self._show(interaction, last))
 
-    def _received(self, name: str, mail: Mail, interaction: str) -> tuple[str, list[AnyFact]]:
-        """(message, the facts that it came)."""
+    def _received(
+        self, name: str, mail: Mail, interaction: str, thread: str = "", person: str = ""
+    ) -> tuple[str, list[AnyFact]]:
+        """(message, the facts that it came). `thread`: that it named; `person`: under whose key it lies, where that is
+        not the sender."""
         message, at_ms, private = self._ids.next("m"), self._now(), self._host.private
-        person = private.person_of(mail.sender or name)
+        person = person or private.person_of(mail.sender or name)
         head = self._head(name, mail)
         if mail.html:
             head["html"] = private.put(person, f"{message}.html", mail.html)
-        head_ref = self._keep(name, mail, f"{message}.head", head)
+        head_ref = self._keep(name, mail, f"{message}.head", head, person)
         files_ref = self._files.list_under(
             person, f"{message}.files", self._files.keep_all(person, mail.files)
         )
@@ -271,7 +282,7 @@ class MailDesk:
             private.put(
                 person,
                 self._known_as(person, mail.message_id),
-                self._thread_named(interaction) or interaction,
+                thread or self._thread_named(interaction),
             )
         external = self._index("message-id", mail.message_id) if mail.message_id else ""
         return message, [
@@ -306,9 +317,10 @@ class MailDesk:
             "bounced": list(mail.bounced),
         }
 
-    def _keep(self, name: str, mail: Mail, ref: str, head: Plain) -> str:
+    def _keep(self, name: str, mail: Mail, ref: str, head: Plain, person: str = "") -> str:
         private = self._host.private
-        return private.put(private.person_of(mail.sender or name), ref, json.dumps(head, ensure_ascii=False))
+        person = person or private.person_of(mail.sender or name)
+        return private.put(person, ref, json.dumps(head, ensure_ascii=False))
 
     def _recipients(self, mail: Mail, envelope: Envelope) -> tuple[str, ...]:
         """Which of our addresses it was written to, the first as the number that was called."""
@@ -321,16 +333,19 @@ class MailDesk:
     def _thread_of(self, mail: Mail) -> str:
         """The thread that it goes on with; "" where it begins one."""
         private = self._host.private
+        if mail.proof.get("dmarc") == "fail":
+            return ""  # the domain says that it is not from there
         person = private.person_of(mail.sender)
         for one in mail.references:
             own = self._references.own(one)
             thread = self._thread_named(own[1]) if own else private.get(self._known_as(person, one))
             if thread and private.owner(f"{thread}.party") == person:
                 return thread
-        thread = self._references.thread_in(mail.subject)
-        if thread and private.owner(f"{thread}.party") == person:
-            return thread
-        if thread:
+        named = self._references.threads_in(mail.subject)
+        for thread in named:
+            if private.owner(f"{thread}.party") == person:
+                return thread
+        if named:
             self.counts["reference_of_another"] += 1
         return ""
 
@@ -380,7 +395,9 @@ class MailDesk:
         private = self._host.private
         last, head, at_ms = self.last_mail(conversation)
         subject = private.get(conversation.subject_ref)
-        thread = conversation.thread or conversation.id
+        whose = private.person_of(str(head.get("from", "")))
+        thread = private.get(self._known_as(whose, str(head.get("message_id", ""))))
+        thread = thread or conversation.thread or conversation.id
         to = str(head.get("reply_to") or head.get("from") or private.get(conversation.party_ref))
         mine = conversation.number if conversation.number in self._rules.own else self._rules.own[0]
         references = [*reversed(head.get("references", [])), head.get("message_id", "")]

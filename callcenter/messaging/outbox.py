@@ -46,6 +46,8 @@ class Outbox:
         self._letters = host.book.letters
         self._out: set[str] = set()
         """being sent"""
+        self._unsafe: Counter[str] = Counter()
+        """written or mended, and not committed"""
         self.changed: Callable[[], None] = lambda: None
         """called when there may be something to send"""
         self.counts: Counter[str] = Counter()
@@ -55,25 +57,26 @@ class Outbox:
         """What is to be tried now, oldest first; each is out until `tried`."""
         now_ms = self._now()
         for letter in list(self._letters.outbox.values()):
-            if letter.state == WAITING and letter.next_at_ms <= now_ms and letter.message not in self._out:
+            if letter.next_at_ms <= now_ms and self._may_go(letter):
                 self._out.add(letter.message)
                 yield letter
 
     def next_ms(self) -> int | None:
         """When the next letter is due; None where none waits."""
-        waiting = [
-            letter.next_at_ms
-            for letter in self._letters.outbox.values()
-            if letter.state == WAITING and letter.message not in self._out
-        ]
+        waiting = [letter.next_at_ms for letter in self._letters.outbox.values() if self._may_go(letter)]
         return min(waiting, default=None)
+
+    def _may_go(self, letter: Letter) -> bool:
+        return (
+            letter.state == WAITING and letter.message not in self._out and not self._unsafe[letter.message]
+        )
 
     def mail(self, letter: Letter) -> compose.Letter | None:
         """As it goes out; None where what it says was erased."""
         private = self._host.private
         head = _map(private.get(letter.head_ref))
         text = private.get(letter.ref)
-        if not head or not text:
+        if not head:
             return None
         domain = str(head["from"]).partition("@")[2]
         parts = [text, str(head.get("signature", "")), self._quote(head)]
@@ -130,15 +133,16 @@ class Outbox:
         if len(text) > _LONGEST:
             raise NotAllowed("too_long")
         private, at_ms = self._host.private, self._now()
-        person = private.owner(letter.ref)
-        head = {**_map(private.get(letter.head_ref)), "to": plain, "subject": compose.one_line(subject)[:300]}
+        head, person = _map(private.get(letter.head_ref)), private.owner(letter.ref)
+        if not head:
+            raise NotAllowed(LETTER_GONE)
+        head |= {"to": plain, "subject": compose.one_line(subject)[:300]}
         suffix = f"{message}.{at_ms}"
         ref = private.put(person, suffix, text.strip())
         head_ref = private.put(person, f"{suffix}.head", json.dumps(head, ensure_ascii=False))
         self._host.submit(
             f.LetterChanged(message, letter.interaction, ref, head_ref, by, at_ms),
             f.ActionTaken(by, "letter_resent", message, "", at_ms),
-            after_commit=self.changed,
         )
 
     def drop(self, by: str, message: str) -> None:
@@ -192,8 +196,15 @@ class Outbox:
         return compose.quoted(text[:_LONGEST], introduction)
 
     def _heard(self, facts: Sequence[Any], _commands: Sequence[Any]) -> None:
-        if any(isinstance(fact, f.LetterWritten) for fact in facts):
-            self._host.submit(after_commit=self.changed)
+        written = [fact.message for fact in facts if isinstance(fact, f.LetterWritten | f.LetterChanged)]
+        if written:
+            self._unsafe.update(written)
+
+            def safe() -> None:
+                self._unsafe -= Counter(written)
+                self.changed()
+
+            self._host.submit(after_commit=safe)
 
     def _now(self) -> int:
         return self._host.clock.now_ms()

@@ -17,7 +17,7 @@ from channels.email.relay import REFUSED, Result
 
 log = logging.get("post")
 _SENDERS = 4
-_SOON_S = 0.05
+_SOON_S, _AGAIN_S = 0.05, 60.0
 Lookup = Callable[[str], Awaitable[Known | None]]
 """the customer of an address"""
 
@@ -59,9 +59,13 @@ class PostRoom:
             except Exception:
                 # it stays unread, and the others go on
                 log.exception("mail_not_settled", mail=name)
-                await asyncio.sleep(1.0)
-            finally:
+                asyncio.get_running_loop().call_later(_AGAIN_S, self._over, name)
+            else:
                 self._reading.discard(name)
+
+    def _over(self, name: str) -> None:
+        self._reading.discard(name)
+        self._mail.set()
 
     async def _read(self, name: str) -> None:
         raw, envelope = self._desk.raw(name)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from callcenter.kernel.ids import parse_id
 
 _REFERENCE = re.compile(r"\[#?\s*(\d{1,9})-(\d{1,12})-([0-9A-Fa-f]{6})\s*\]")
+_PREFIX = re.compile(r"^(?:\s*(?:re|回复|答复|回覆|aw|fw|fwd|转发)\s*[:：]\s*)+", re.IGNORECASE)
 _OWN = re.compile(r"^([am]\d{1,9}-\d{1,12})\.(i\d{1,9}-\d{1,12}|-)\.([0-9a-f]{16})@")
 _BOUNCE = re.compile(r"^[a-z0-9]*\+([am]\d{1,9}-\d{1,12})\.(i\d{1,9}-\d{1,12}|-)\.([0-9a-f]{16})@")
 Sign = Callable[[str, str], str]
@@ -27,18 +28,23 @@ class References:
 
     def thread_in(self, subject: str) -> str:
         """The thread whose reference stands in the subject; "" for none, or one that we did not give."""
+        return next(iter(self.threads_in(subject)), "")
+
+    def threads_in(self, subject: str) -> list[str]:
+        """All of them, in their order."""
+        found = []
         for epoch, seq, check in _REFERENCE.findall(subject):
             thread = f"i{epoch}-{seq}"
             if self._hex("reference", thread)[:6] == check.lower():
-                return thread
-        return ""
+                found.append(thread)
+        return found
 
     def marked(self, subject: str, thread: str) -> str:
         """The subject with the reference, once, and one Re: before it."""
-        plain = re.sub(
-            r"^(?:\s*(?:re|回复|答复|回覆|aw|fw|fwd|转发)\s*[:：]\s*)+", "", subject, flags=re.IGNORECASE
-        )
-        plain = " ".join(_REFERENCE.sub("", plain).split())
+        plain, before = " ".join(subject.split()), ""
+        while plain != before:  # what stood around one may be one itself
+            before = plain
+            plain = " ".join(_PREFIX.sub("", _REFERENCE.sub("", plain)).split())
         return f"Re: {plain} [#{self.reference(thread)}]".replace("Re:  ", "Re: ")
 
     def message_id(self, message: str, interaction: str, domain: str) -> str:

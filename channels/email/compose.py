@@ -9,12 +9,34 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import EmailPolicy
 from email.utils import format_datetime
+from typing import Any
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 _ADDRESS = re.compile(r"^[^@\s<>\"(),;:\\\x00-\x20]{1,64}@[A-Za-z0-9.\-]{1,253}$")
 _MOST_REFERENCES = 20
+_IDS = ("In-Reply-To", "References")
+
+
+class _Policy(EmailPolicy):
+    """Ids of others stand as they are, one to a line: the library would encode long ones, and decode what looks
+    encoded."""
+
+    def header_store_parse(self, name: str, value: Any) -> tuple[str, Any]:
+        return (name, value) if name in _IDS else super().header_store_parse(name, value)
+
+    def header_fetch_parse(self, name: str, value: str) -> Any:
+        return value if name in _IDS else super().header_fetch_parse(name, value)
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        if name in _IDS:
+            ids = "\r\n ".join(value.split())
+            return f"{name}: {ids}\r\n".encode("ascii", "replace")
+        return super().fold_binary(name, value)
+
+
+_SMTP = _Policy(linesep="\r\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +76,7 @@ def is_address(text: str) -> bool:
 
 def compose(letter: Letter) -> bytes:
     """Raises ValueError where an address is none."""
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=_SMTP)
     message["From"] = Address(one_line(letter.sender_name), addr_spec=_checked(letter.sender))
     message["To"] = ", ".join(_checked(address) for address in letter.to)
     if letter.cc:
@@ -88,8 +110,8 @@ def compose(letter: Letter) -> bytes:
 
 
 def one_line(text: str) -> str:
-    """Nothing that ends a header."""
-    return " ".join(_CONTROL.sub(" ", text).split())
+    """Nothing that ends a header, nor what the library would decode into that."""
+    return " ".join(_CONTROL.sub(" ", text.replace("=?", "= ?")).split())
 
 
 def quoted(text: str, introduction: str) -> str:

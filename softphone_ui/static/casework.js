@@ -8,7 +8,7 @@ export class Casework {
     this.act = act;
     this.lines = lines;
     this.open = "";
-    for (const name of ["note", "park", "hand", "merge", "before"])
+    for (const name of ["note", "park", "hand", "merge", "before", "whose"])
       byId(`tool-${name}`).addEventListener("click", () => this.#toggle(name));
     byId("tool-unpark").addEventListener("click", () => this.act(byId("tool-unpark"), "POST", `/chats/${this.chat.id}/unpark`));
   }
@@ -89,6 +89,26 @@ export class Casework {
       const [kind, name] = [to.value.slice(0, 1), to.value.slice(2)];
       return to.value ? { agent: kind === "a" ? name : "", queue: kind === "q" ? name : "", note: text.value } : null;
     }, to, text);
+  }
+
+  /** Whose it is: found by name or number, linked by decision, or proved by a code to a known address. */
+  _whose() {
+    const text = this.#labelled("find_customer", make("input", { class: "long", maxlength: 80, placeholder: say("find_customer_hint"), required: true }));
+    const list = make("ul", { class: "earlier", hidden: true });
+    const send = (path, method, customer, id) => this.act(byId(id), method, `/chats/${this.chat.id}/${path}`, { customer });
+    const form = make("form", { class: "tool", onsubmit: async (event) => {
+      event.preventDefault();
+      try {
+        const found = await call("GET", `/customers?text=${encodeURIComponent(text.value)}`);
+        list.hidden = false;
+        list.replaceChildren(...(found.length ? found.map((one) => make("li", { class: "row" }, make("span", {}, `${one.name} · ${one.phones?.[0] ?? ""}`),
+          make("button", { class: "button small", type: "button", id: `link-${one.id}`, onclick: async () => { if (await send("customer", "PUT", one.id, `link-${one.id}`)) this.#close(); } }, say("link")),
+          make("button", { class: "button small", type: "button", id: `code-${one.id}`, onclick: async () => { if (await send("code", "POST", one.id, `code-${one.id}`)) toast(say("code_sent")); } }, say("send_code"))))
+          : [make("li", { class: "aside" }, say("nothing_found"))]));
+      } catch (problem) { toast(say(problem.message), true); }
+    } }, make("div", { class: "row" }, text, make("button", { class: "button primary", type: "submit" }, say("find")),
+      this.chat.customer?.name ? make("button", { class: "button small", type: "button", id: "unlink", onclick: async () => { if (await send("customer", "PUT", 0, "unlink")) this.#close(); } }, say("unlink")) : ""), list);
+    return form;
   }
 
   /** What was written with the same customer before, of every medium. */

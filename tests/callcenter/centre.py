@@ -32,7 +32,12 @@ from callcenter.live.offers import CallRules, Offers, Seat
 from callcenter.live.supervision import Supervision
 from callcenter.live.voice_desk import DeskRules, VoiceDesk
 from callcenter.live.waiting import WaitingRoom
+from callcenter.messaging.casework import Casework
 from callcenter.messaging.desk import WrittenDesk, WrittenRules
+from callcenter.messaging.mail_desk import MailDesk, MailRules
+from callcenter.messaging.outbox import Outbox
+from callcenter.messaging.references import References
+from callcenter.messaging.templates import Templates
 from callcenter.messaging.text_flows import Party
 from ivr_flows.interpreter import Words
 from ivr_flows.library import shipped
@@ -46,6 +51,9 @@ FLOWS = shipped()
 START_MS = 1_767_600_000_000
 REASONS = {"break", "meal", "training", "meeting", "other"}
 CODES = {"enquiry_answered", "complaint_taken"}
+OWN_MAIL = ("service@insurer.example", "claims@insurer.example")
+RETRY_S = (30, 120, 600)
+TEMPLATES = Templates({}, "客户服务")
 SERVICE, COMPLAINTS = QueuePolicy("service"), QueuePolicy("complaints")
 ANN, BOB = AgentPolicy("ann"), AgentPolicy("bob")
 
@@ -162,6 +170,16 @@ class Answers:
         self.recognised.append((interaction, caller))
 
 
+class Opening:
+    """The hours port of mail."""
+
+    def __init__(self) -> None:
+        self.open = True
+
+    def open_now(self) -> bool:
+        return self.open
+
+
 class Book:
     """Numbers and seats: the ports of the desk and of the offers."""
 
@@ -224,6 +242,7 @@ class Centre:
         directory: Any = None,
         people: dict[str, User] | None = None,
         codes: set[str] | None = None,
+        mail_rules: tuple[Any, ...] = (),
     ) -> None:
         parts = parts or (SERVICE, COMPLAINTS, ANN, BOB)
         self.policy = policy_of(*parts, **(rules or {}))
@@ -238,6 +257,7 @@ class Centre:
         self.directory = directory or Book(numbers or {"95519": ("hotline", "zh")}, seats, default_queue)
         self.flow_files = FLOWS if flows is None else flows
         self.answers, self.files = Answers(), Files()
+        self.opening, self.mail_rules = Opening(), mail_rules
         self.rules, self.address, self.snapshot_every = (
             CallRules(14_400, record, "rec"),
             address,
@@ -354,7 +374,30 @@ class Centre:
             WrittenRules(idle_s=600, gone_s=120),
         )
         self.agents = AgentDesk(self.host, self.people, lambda: self.codes, lambda: REASONS)
+        self._join_mail()
         return recovered
+
+    def _join_mail(self) -> None:
+        """As `MailService` and the bootstrap do, without helper processes and sockets."""
+        references, files = References(MASTER.blind_index), self.written.files
+        rules = MailRules(OWN_MAIL, lambda: self.directory.default_queue, self.mail_rules)
+        self.mail = MailDesk(
+            self.host,
+            self.ids,
+            self.written,
+            references,
+            TEMPLATES,
+            files,
+            self.opening,
+            str.upper,
+            MASTER.blind_index,
+            rules,
+        )
+        domain = OWN_MAIL[0].partition("@")[2]
+        self.outbox = Outbox(
+            self.host, references, TEMPLATES, files, "客户服务", "bounces", domain, RETRY_S, str
+        )
+        self.casework = Casework(self.host, self.ids, self.written)
 
     def _ends(self, customer: int, ending: str) -> bool | None:
         known = self.id_endings.get(customer)
