@@ -77,8 +77,8 @@ def panel() -> dict[str, Any]:
 
 
 def channels() -> dict[str, Any]:
-    """Ten thousand visitors of the chat."""
-    return _of_the_checkout("channels").run()
+    """Ten thousand visitors of the chat; mail on SQLite and PostgreSQL, and beside calls."""
+    return {**_of_the_checkout("channels").run(), "mail": _of_the_checkout("mail").run()}
 
 
 def search() -> dict[str, Any]:

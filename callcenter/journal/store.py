@@ -23,6 +23,8 @@ from callcenter.journal.database import SCHEMA, Database, PostgresDatabase
 
 SCHEMA_VERSION = 1
 SNAPSHOT_VERSION = 1
+_MAKING = 0x63616C6C
+"""lock of PostgreSQL under which one process at a time makes the tables"""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS epochs (
     epoch INTEGER PRIMARY KEY, started_at_ms INTEGER NOT NULL, pid INTEGER NOT NULL);
@@ -77,7 +79,7 @@ def _connect_postgres(url: str) -> Database:
     there = "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = 'schema_version'"
     if database.execute(there, (SCHEMA,)).fetchone() is None:
         with database:
-            database.execute("LOCK TABLE pg_catalog.pg_namespace IN SHARE UPDATE EXCLUSIVE MODE")
+            database.execute("SELECT pg_advisory_xact_lock(?)", (_MAKING,))
             for statement in _SCHEMA.split(";"):
                 plain = statement.replace("INTEGER", "BIGINT").replace("BLOB", "BYTEA").strip()
                 if plain:

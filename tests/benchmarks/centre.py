@@ -18,7 +18,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 HOST = "127.0.0.1"
-SIP, INSIDE, HTTP = 11060, 11080, 11070
+SIP, INSIDE, HTTP, SMTP = 11060, 11080, 11070, 11025
 CALLERS, AGENTS = 12060, 13060
 """SIP ports of SIPp's two sides"""
 CALLER_MEDIA, AGENT_MEDIA = 14000, 14002
@@ -41,6 +41,10 @@ class Shape:
     browser_hosts: int = 0
     panel: bool = False
     """agent 1000 alone serves `NUMBER`, at the panel; the others serve `OTHER_NUMBER`, and there is a supervisor"""
+    mail: bool = False
+    """mail is taken in, for a queue that nobody serves"""
+    database: str = ""
+    """a PostgreSQL URL for journal and records; none: SQLite"""
     chat: bool = False
     """visitors may write; nobody is ready, and telephones do not matter"""
 
@@ -126,7 +130,7 @@ class Centre:
             "listen": f"{HOST}:{SIP}",
             "inside": f"{HOST}:{INSIDE}",
             "edge": shape.edge,
-            "library": "stock" if shape.chat else "dense",
+            "library": "stock" if shape.chat or shape.agents == 1 else "dense",
             "workers": shape.workers,
             "rtp_ports": list(RTP),
             "record": shape.record,
@@ -141,12 +145,25 @@ class Centre:
             text += _table("[webrtc]", {**webrtc, "web_call_rate": "10000/minute"})
         if shape.chat:
             text += _table("[chat]", {"flow": "hotline", "rate": "10000/second", "gone_s": 86_400})
+        if shape.database:
+            text += _table("[database]", {"url": shape.database}) + _table(
+                "[journal]", {"url": shape.database}
+            )
+        if shape.mail:
+            mail = {
+                "addresses": ["service@insurer.example"],
+                "listen": f"{HOST}:{SMTP}",
+                "rate": "100000/second",
+            }
+            text += _table("[email]", {**mail, "default_queue": "post", "prove": False, "acknowledge": False})
         text += _table("[paths]", {"prompts": str(prompts), "var": str(self.folder / "var")})
         text += _table("[[numbers]]", number)
         if shape.panel:
             self.config.write_text(text + _panel_centre(shape.agents))
             return
         text += _table("[[queues]]", {"name": "service", "target_s": 20})
+        if shape.mail:
+            text += '[[queues]]\nname = "post"\nskills = { post = 1 }\n'
         for n in range(shape.agents):
             seat = {
                 "login": f"{1000 + n}",
