@@ -7,10 +7,13 @@ python tools/screenshots.py var/demo      (needs Chromium and the development re
 from __future__ import annotations
 
 import json
+import smtplib
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Callable
+from email.message import EmailMessage
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -42,11 +45,18 @@ def main(var: Path) -> None:
     address = json.loads((var / "run" / "core.json").read_text())["http"]
     password = (var / "password").read_text().strip()
     sip = tomllib.loads((var / "demo.toml").read_text())["voice"]["listen"]
+    smtp = tomllib.loads((var / "demo.toml").read_text())["email"]["listen"]
     TARGET.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
         for language in ("zh", "en"):
             take(browser, address, password, sip, language)
+
+            def shot(page: Page, name: str, language: str = language) -> None:
+                page.wait_for_timeout(900)
+                page.screenshot(path=str(TARGET / f"{name}-{language}.png"))
+
+            mail(browser, address, password, smtp, language, shot)
         browser.close()
 
 
@@ -89,6 +99,96 @@ def chat(
     seat.select_option("#thread-code", index=1)
     seat.click("#thread-wrap button")
     seat.wait_for_selector("#state-badge.idle")
+
+
+LETTER = {
+    "zh": (
+        "关于保单 P2026-0011 缴费日期变更及续期扣款账户更换的申请",
+        "您好，\n\n我想把缴费日期从每月 5 日改到 15 日，并更换扣款账户，请问需要什么材料？附上保单照片。\n\n谢谢！",
+        "您好，\n\n变更需要投保人身份证件和新账户的银行卡复印件，填写附件中的申请书后回复本邮件即可。",
+        "申请书.pdf",
+        "客户要求周五前答复",
+    ),
+    "en": (
+        "Change of the payment date and of the account for policy P2026-0011",
+        "Hello,\n\nI would like to pay on the 15th instead of the 5th, from another account. What do you need? "
+        "A photo of the policy is enclosed.\n\nThank you!",
+        "Good morning,\n\nplease send us your identity document and the new bank card, with the form enclosed.",
+        "form.pdf",
+        "The customer wants an answer by Friday",
+    ),
+}
+
+
+def send_mail(smtp: str, language: str, kind: str = "") -> None:
+    """A mail from outside, with HTML, a picture and two files, one of which is refused."""
+    subject, text, *_rest = LETTER[language]
+    message = EmailMessage()
+    message["From"], message["To"] = "customer3@example.com", "service@insurer.example"
+    message["Subject"] = subject if not kind else f"自动回复: {subject}"
+    message["Message-ID"] = f"<{time.time_ns()}@example.com>"
+    if kind:
+        message["Auto-Submitted"] = kind
+    message.set_content(text)
+    paragraphs = "".join(f"<p>{line}</p>" for line in text.split("\n") if line)
+    message.add_alternative(
+        f"<h3>{subject}</h3>{paragraphs}<img src='http://example.com/x.png'>", subtype="html"
+    )
+    for name, data in (("policy.pdf", b"%PDF-1.4"), ("setup.exe", b"MZ")):
+        message.add_attachment(data, maintype="application", subtype="octet-stream", filename=name)
+    host, _, port = smtp.partition(":")
+    with smtplib.SMTP(host, int(port)) as peer:
+        peer.send_message(message)
+
+
+def mail(
+    browser: Browser, address: str, password: str, smtp: str, language: str, shot: Callable[[Page, str], None]
+) -> None:
+    """A mail in hand, its original, what can be done with it; the supervisor's post and the search."""
+    _subject, _text, answer, form, note = LETTER[language]
+    seat = open_page(browser, address, language)
+    log_in(seat, "1001", password)
+    seat.wait_for_selector("#state-badge")
+    seat.wait_for_timeout(700)
+    if seat.is_enabled("#ready"):
+        seat.click("#ready")
+    seat.wait_for_selector("#state-badge.idle")
+    send_mail(smtp, language)
+    send_mail(smtp, language, "auto-replied")
+    seat.wait_for_selector("#chats li.ringing")
+    seat.click("#chats .button.good")
+    seat.wait_for_selector("#thread:not([hidden])")
+    seat.click("#tool-note")
+    seat.fill(".tool input", note)
+    seat.keyboard.press("Enter")
+    seat.wait_for_selector("#notes li")
+    seat.fill("#thread-text", answer)
+    enclosed = {"name": form, "mimeType": "application/pdf", "buffer": b"%PDF-1.4"}
+    seat.set_input_files("#thread-file", enclosed)
+    seat.wait_for_selector("#thread-files li")
+    shot(seat, "mail")
+    seat.click("[id^=original-]")
+    seat.wait_for_selector("iframe.mail-html")
+    seat.click("#tool-park")
+    shot(seat, "mail-original")
+    seat.click("#tool-park")
+    seat.click("#thread-form button[type=submit]")
+    seat.wait_for_selector("#thread-log .said.agent")
+    seat.click("#thread-end")
+    seat.select_option("#thread-code", index=1)
+    seat.click("#thread-wrap button")
+    seat.wait_for_selector("#state-badge.idle")
+    boss = open_page(browser, address, language)
+    log_in(boss, "8001", password)
+    boss.wait_for_url("**/")
+    boss.goto(f"http://{address}/post?lang={language}")
+    boss.wait_for_selector("#kept tr")
+    shot(boss, "post")
+    boss.goto(f"http://{address}/find?lang={language}")
+    boss.fill("#words", "缴费日期" if language == "zh" else "payment date")
+    boss.keyboard.press("Enter")
+    boss.wait_for_selector("#rows li")
+    shot(boss, "messages")
 
 
 def take(browser: Browser, address: str, password: str, sip: str, language: str) -> None:

@@ -39,6 +39,7 @@ _MOST_COPIES = 20
 _MOST_ACKS, _ACKS_MS = 5, 3_600_000
 """of one contact point in this time: more of them are two machines talking"""
 _MOST_REMEMBERED = 10_000
+_BUSY_WINDOW_MS, _BUSY_PER_S = 250, 150
 Plain = dict[str, Any]
 
 
@@ -84,6 +85,7 @@ class MailDesk:
         self._name_of, self._index, self._rules = name_of, index, rules
         self._book, self._letters = host.book.written, host.book.letters
         self._acks: OrderedDict[str, list[int]] = OrderedDict()
+        self._rate, self._busy = (0, 0), False
         self.arrived: Callable[[], None] = lambda: None
         """called when there is mail to read"""
         self.counts: Counter[str] = Counter()
@@ -123,6 +125,15 @@ class MailDesk:
             self.arrived()
 
         self._host.submit(f.MailTaken(name, len(raw), self._now()), after_commit=safe)
+
+    def busy(self) -> bool:
+        """Does very much mail come in just now?"""
+        now_ms, taken = self._now(), self.counts["taken"]
+        since_ms, then = self._rate
+        if now_ms - since_ms > _BUSY_WINDOW_MS:
+            self._rate = (now_ms, taken)
+            self._busy = (taken - then) * 1000 > _BUSY_PER_S * (now_ms - since_ms)
+        return self._busy
 
     def raw(self, name: str) -> tuple[bytes, Envelope]:
         """A mail as it came; b"" where it was erased meanwhile."""

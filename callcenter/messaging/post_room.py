@@ -18,6 +18,8 @@ from channels.email.relay import REFUSED, Result
 log = logging.get("post")
 _SENDERS = 4
 _SOON_S, _AGAIN_S = 0.05, 60.0
+_YIELD_S = 0.01
+"""while very much mail comes in, what is safe already waits: taking in goes before reading"""
 Lookup = Callable[[str], Awaitable[Known | None]]
 """the customer of an address"""
 
@@ -53,6 +55,8 @@ class PostRoom:
                 self._mail.clear()
                 await self._mail.wait()
                 continue
+            if self._desk.busy():
+                await asyncio.sleep(_YIELD_S)
             self._reading.add(name)
             try:
                 await self._read(name)

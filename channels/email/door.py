@@ -144,6 +144,8 @@ class Door(SMTP):
     """aiosmtpd's server; what it refuses by itself is counted too."""
 
     __ident__ = "mail"
+    line_length_limit = 65_536
+    """programs write longer lines than the 998 octets that they may: nothing is gained by sending them back"""
 
     async def push(self, status: Any) -> None:
         text = status if isinstance(status, str) else bytes(status).decode("ascii", "replace")

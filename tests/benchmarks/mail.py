@@ -77,7 +77,8 @@ def _mails(centre: Centre, on: bool) -> Iterator[None]:
             n = 0
             while not over.wait(1 / MAILS_PER_S):
                 n += 1
-                raw = f"From: c{n}@load.example\r\nTo: {OURS}\r\nSubject: {n}\r\nMessage-ID: <{n}@load.example>\r\n\r\n{'words ' * 800}\r\n"
+                head = f"From: c{n}@load.example\r\nTo: {OURS}\r\nSubject: {n}\r\nMessage-ID: <{n}@load.example>\r\n\r\n"
+                raw = head + "words and words\r\n" * 300
                 peer.sendmail(f"c{n}@load.example", [OURS], raw)
 
     writer = threading.Thread(target=write)
