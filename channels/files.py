@@ -51,6 +51,25 @@ _RUNS = frozenset(
         ".shtml",
         ".url",
         ".chm",
+        ".mhtml",
+        ".svgz",
+        ".xht",
+        ".vhdx",
+        ".vb",
+        ".ws",
+        ".wsc",
+        ".sct",
+        ".msc",
+        ".scf",
+        ".xll",
+        ".msix",
+        ".appx",
+        ".application",
+        ".gadget",
+        ".dmg",
+        ".pkg",
+        ".command",
+        ".desktop",
     ]
 )
 """by name: what runs or is opened by a browser"""
@@ -64,7 +83,7 @@ _RUNNING_HEADS = (
 )
 _ZIP = b"PK\x03\x04"
 _MOST_RATIO, _MOST_UNPACKED, _MOST_MEMBERS = 100, 500_000_000, 10_000
-_NAME = re.compile(r"[\x00-\x1f\x7f/\\<>:\"|?*\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f/\\<>:\"|?*\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 """what no file name has: control characters, separators, marks that turn the direction of reading"""
 _LONGEST_NAME = 120
 

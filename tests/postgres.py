@@ -20,7 +20,8 @@ from psycopg import sql
 from tests.peers.phones import HOST, ends_with_tests, free_port, until
 
 BIN = Path("/usr/lib/postgresql/15/bin")
-_ROLE = "callcenter"
+_ROLE, _ADMIN = "callcenter", "postgres"
+"""who owns the databases and may nothing beyond, as in production; and who makes them"""
 _ACCOUNT = "postgres"
 """who runs it where the tests are root's: it refuses to be"""
 _READY_WITHIN_S = 30.0
@@ -57,6 +58,7 @@ class Postgres:
                 shutil.chown(self.folder, _ACCOUNT)
             self._make()
             self.start()
+            self._say(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(_ROLE)))
         except BaseException:
             self.close()
             raise
@@ -67,8 +69,8 @@ class Postgres:
 
     def create(self, database: str, template: str = "template1") -> str:
         """A copy of another database, to which nobody may be connected meanwhile; answers its URL."""
-        words = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
-        self._say(words.format(sql.Identifier(database), sql.Identifier(template)))
+        words = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {} STRATEGY file_copy")
+        self._say(words.format(*map(sql.Identifier, (database, _ROLE, template))))
         return self.url(database)
 
     def drop(self, database: str) -> None:
@@ -116,7 +118,7 @@ class Postgres:
 
     def _make(self) -> None:
         made = self._spawn(
-            *("initdb", "-D", str(self.folder / "data"), "-U", _ROLE, "--auth=trust", "--no-sync"),
+            *("initdb", "-D", str(self.folder / "data"), "-U", _ADMIN, "--auth=trust", "--no-sync"),
             *("--encoding=UTF8", "--locale=C.UTF-8"),
         )
         if made.wait():
@@ -155,7 +157,7 @@ class Postgres:
             connection.execute(statement)
 
     def _connect(self) -> psycopg.Connection:
-        return psycopg.connect(host=HOST, port=self.port, user=_ROLE, dbname="postgres", autocommit=True)
+        return psycopg.connect(host=HOST, port=self.port, user=_ADMIN, dbname="postgres", autocommit=True)
 
 
 def _roomy() -> Path:

@@ -178,6 +178,8 @@ def mail(
     seat.select_option("#thread-code", index=1)
     seat.click("#thread-wrap button")
     seat.wait_for_selector("#state-badge.idle")
+    seat.keyboard.press("n")  # as the next language begins
+    seat.wait_for_selector("#state-badge.not_ready")
     boss = open_page(browser, address, language)
     log_in(boss, "8001", password)
     boss.wait_for_url("**/")

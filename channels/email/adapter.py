@@ -26,6 +26,10 @@ class Unreadable(ValueError):
     """The reader did not survive this mail, or did not come to an end."""
 
 
+class Refused(Unreadable):
+    """The reader says so itself, and is fit for the next one."""
+
+
 class EmailChannel:
     def __init__(self, settings: Email, intake: MailIntake, hostname: str) -> None:
         self._settings, self._intake, self._hostname = settings, intake, hostname
@@ -77,14 +81,14 @@ class EmailChannel:
             if answer is None:
                 raise Unreadable("reader_ended")
             if "error" in answer:
-                raise Unreadable(str(answer["error"]))
+                raise Refused(str(answer["error"]))
             return Mail.of(answer["mail"])
-        except (TimeoutError, ConnectionError, OSError) as error:
-            await child.stop(0)
-            raise Unreadable(type(error).__name__) from error
-        except (Unreadable, asyncio.CancelledError):
-            if not child.alive or asyncio.current_task() is None:
+        except BaseException as error:
+            # whatever it has still to say belongs to this mail: no other may hear it
+            if not isinstance(error, Refused):
                 await child.stop(0)
+            if isinstance(error, TimeoutError | ConnectionError | OSError):
+                raise Unreadable(type(error).__name__) from error
             raise
         finally:
             self._readers.put_nowait(child)

@@ -11,10 +11,14 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import EmailPolicy
 from email.utils import format_datetime
+from hashlib import sha256
 from typing import Any
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
-_ADDRESS = re.compile(r"^[^@\s<>\"(),;:\\\x00-\x20]{1,64}@[A-Za-z0-9.\-]{1,253}$")
+_ADDRESS = re.compile(r"[^@<>\"(),;:\\\x00-\x20\x7f]{1,64}@[A-Za-z0-9.\-]{1,253}")
+_TOKEN = re.compile(r"[A-Za-z0-9!#$&^_.+\-]{1,100}")
+_MAJORS = frozenset({"application", "audio", "image", "text", "video"})
+"""what a file may be: a mail in a mail (message, multipart) would be taken apart on the way"""
 _MOST_REFERENCES = 20
 _IDS = ("In-Reply-To", "References")
 
@@ -71,7 +75,7 @@ class Letter:
 
 def is_address(text: str) -> bool:
     """One plain address, fit for an envelope and a header."""
-    return bool(_ADDRESS.match(text)) and text.isascii()
+    return text.isascii() and _ADDRESS.fullmatch(text) is not None
 
 
 def compose(letter: Letter) -> bytes:
@@ -100,12 +104,15 @@ def compose(letter: Letter) -> bytes:
     message.set_content(plain, charset="utf-8", cte=None if plain.isascii() else "base64")
     for file in letter.files:
         major, _, minor = file.type.partition("/")
+        fits = major in _MAJORS and _TOKEN.fullmatch(minor) is not None
         message.add_attachment(
             file.data,
-            maintype=major or "application",
-            subtype=minor or "octet-stream",
-            filename=file.name,
+            maintype=major if fits else "application",
+            subtype=minor if fits else "octet-stream",
+            filename=one_line(file.name),
         )
+    if letter.files:  # else the library draws lots for it
+        message.set_boundary(f"=_{sha256(letter.message_id.encode()).hexdigest()[:40]}")
     return message.as_bytes()
 
 
