@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import smtplib
 from collections.abc import Callable
+from email.message import EmailMessage
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -18,6 +20,22 @@ Start = Callable[..., Centre]
 _ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"]
 
 
+def send_mail(port: int, subject: str, mark: str) -> None:
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = (
+        "zhang@customer.example",
+        "service@insurer.example",
+        subject,
+    )
+    message["Message-ID"] = f"<{subject.encode().hex()}@customer.example>"
+    if mark:
+        message["Auto-Submitted"] = mark
+    message.set_content("您好")
+    message.add_alternative("<p>您好</p>", subtype="html")
+    with smtplib.SMTP(HOST, port, timeout=20) as peer:
+        peer.send_message(message)
+
+
 def findings(page: Page) -> list[str]:
     violations = Axe().run(page).response["violations"]
     return [
@@ -29,6 +47,7 @@ def findings(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_nothing_serious_on_any_page(start_centre: Start, language: str) -> None:
+    smtp = free_port()
     centre = start_centre(
         numbers=[{"number": "95520", "queue": "service"}],
         queues=[queue("service", title="客户服务")],
@@ -39,6 +58,9 @@ def test_nothing_serious_on_any_page(start_centre: Start, language: str) -> None
             agent(AUDITOR, role="auditor"),
         ],
         webrtc={"sip": f"{HOST}:{free_port()}", "web_call_numbers": ["95520"]},
+        sections={
+            "email": {"addresses": ["service@insurer.example"], "listen": f"{HOST}:{smtp}", "prove": False}
+        },
     )
     for login in (SEAT, SUPERVISOR, ADMINISTRATOR, AUDITOR):
         centre.set_password(login)
@@ -82,6 +104,24 @@ def test_nothing_serious_on_any_page(start_centre: Start, language: str) -> None
             auditor.goto(f"http://{centre.http}/{place}")
             auditor.wait_for_timeout(300)
             found[place] = findings(auditor)
+        for subject, mark in (("保单 policy", ""), ("自动回复", "auto-replied")):
+            send_mail(smtp, subject, mark)
+        seat.keyboard.press("Escape")
+        seat.click("#ready")
+        seat.click("#chats .button.good")
+        seat.wait_for_selector("#thread-log .said")
+        seat.click("#tool-park")
+        found["mail"] = findings(seat)
+        seat.click("#tool-whose")
+        found["whose"] = findings(seat)
+        overview.goto(f"http://{centre.http}/post")
+        overview.wait_for_selector("#kept tr")
+        found["post"] = findings(overview)
+        overview.goto(f"http://{centre.http}/find")
+        overview.fill("#words", "保单")
+        overview.keyboard.press("Enter")
+        overview.wait_for_selector("#rows li")
+        found["messages"] = findings(overview)
         overview.goto(f"http://{centre.http}/call")
         found["web call"] = findings(overview)
         browser.close()
