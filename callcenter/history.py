@@ -66,7 +66,7 @@ def projected_seq(connection: Connection) -> int:
 
 class HistoryFollower:
     """Folds what the journal committed, in its own thread with its own connection; tries again while
-    the database is locked or full, and says so in `error`."""
+    the database is locked, full or away, and says so in `error`."""
 
     def __init__(
         self,
@@ -81,7 +81,8 @@ class HistoryFollower:
         self._queue: queue.SimpleQueue[list[Entry] | None] = queue.SimpleQueue()
         self._stop, self._hurry = threading.Event(), threading.Event()
         self.error = ""
-        self._projection = Projection(self._load)
+        self._thread: threading.Thread | None = None
+        self._projection = Projection(self._load_in_time)
         with reads(engine).connect() as connection:
             self.seq = projected_seq(connection)
             self._projection.resume(_open_records(connection))
@@ -103,10 +104,20 @@ class HistoryFollower:
     def close(self, timeout_s: float = 2.0) -> None:
         self._queue.put(None)
         self._hurry.set()
-        self._thread.join(timeout_s)
+        if self._thread is not None:
+            self._thread.join(timeout_s)
         self._stop.set()
 
     def _run(self) -> None:
+        try:
+            self._follow()
+        except SQLAlchemyError:
+            return  # closed while it could not read; the next start begins behind what was saved
+        except Exception as error:
+            self.error = type(error).__name__
+            log.exception("history_ended")
+
+    def _follow(self) -> None:
         last = False
         while not last:
             batches = [self._queue.get()]
@@ -138,6 +149,17 @@ class HistoryFollower:
         self._messages.saved()
         self.error = ""
         return True
+
+    def _load_in_time(self, interaction: str) -> Record | None:
+        """Folding cannot begin an activation again: what it needs is waited for, until somebody closes."""
+        while True:
+            try:
+                return self._load(interaction)
+            except SQLAlchemyError as error:
+                self.error = type(error).__name__
+                log.error("history_not_read", reason=self.error)
+                if self._thread is None or self._stop.wait(_RETRY_S):
+                    raise
 
     def _load(self, interaction: str) -> Record | None:
         with reads(self._engine).connect() as connection:

@@ -6,6 +6,7 @@ two still agree is what `callcenter recordings verify` tells."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from crm_core.db import reads
 
 Plain = dict[str, Any]
 MOST_FOUND = 200
+_PARTY, _MOST_PARTIES, _NUMBERS = ".party", 500, re.compile(r"\d+")
 _LISTED = (
     "SELECT r.id, r.interaction_id, r.kind, r.started_at_ms, r.duration_ms, r.state, r.reason, r.marks, r.held, "
     "r.size, i.number, i.direction, i.agent, "
@@ -131,12 +133,13 @@ class RecordingArchive:
         journal = self._journal()
         try:
             rows = journal.execute(
-                "SELECT ref FROM private WHERE person = ? AND ref LIKE '%.party' ORDER BY rowid DESC LIMIT 500",
-                (self._master.blind_index("person", number),),
+                "SELECT ref FROM private WHERE person = ? AND ref LIKE ?",
+                (self._master.blind_index("person", number), f"%{_PARTY}"),
             ).fetchall()
         finally:
             journal.close()
-        return [ref for (ref,) in rows]
+        newest = sorted((ref for (ref,) in rows), key=_age, reverse=True)
+        return newest[:_MOST_PARTIES]
 
     def verify(self, deep: bool) -> Iterator[tuple[Plain, str]]:
         """Each saved recording and what is wrong with it: "" (sound), missing, changed, erased, damaged. `deep` opens
@@ -180,6 +183,11 @@ class RecordingArchive:
         with self._engine.connect() as connection:
             known = {row.file for row in connection.execute(text("SELECT file FROM recordings"))}
         return [path for path in sorted(folder.glob("*.sealed")) if str(path) not in known]
+
+
+def _age(ref: str) -> tuple[int, ...]:
+    """Of a party's reference by epoch and number; greater ones are younger."""
+    return tuple(map(int, _NUMBERS.findall(ref)))
 
 
 def _listed(row: Plain) -> Plain:

@@ -24,7 +24,7 @@ PREFIX = "CALLCENTER_"
 _LISTEN = re.compile(r"^(?P<host>\[[0-9a-fA-F:]+\]|[^:\s]+):(?P<port>\d{1,5})$")
 PORTS_PER_LEG = 4
 MAX_RUN_DIR = 80
-_DB_URL = re.compile(r"^sqlite:///.+|^postgresql(\+\w+)?://.+")
+_DB_URL = re.compile(r"^sqlite:///.+|^postgresql(\+psycopg)?://.+")
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]+$", max_length=64)]
 Level = Annotated[int, Field(ge=1, le=10)]
@@ -278,13 +278,13 @@ class Number(Section):
 
 class Queue(Section):
     name: Name
-    title: str = ""
+    title: Annotated[str, Field(max_length=80)] = ""
     skills: dict[Name, Level] = Field(default_factory=dict)
     target_s: Annotated[int, Field(ge=0, le=3600)] = 20
     priority: Annotated[int, Field(ge=-100, le=100)] = 0
     """each step moves a contact forward as if it had waited `priority_step_s` longer"""
     ring_timeout_s: Annotated[int, Field(ge=3, le=180)] | None = None
-    max_waiting: Annotated[int, Field(ge=0)] = 0
+    max_waiting: Annotated[int, Field(ge=0, le=100_000)] = 0
     caller_id: Annotated[str, Field(pattern=r"^(\+?[0-9]{2,20})?$")] = ""
     """our number that outside telephones rung for this queue are shown"""
     sound: Literal["music", "ringback"] = "music"
@@ -298,8 +298,8 @@ BROWSER = "browser"
 
 class Agent(Section):
     login: Name
-    name: str
-    device: Annotated[str, Field(pattern=r"^(browser|sips?:[^\s<>\"]+|tel:\+?[0-9]{2,20})$")] = (
+    name: Annotated[str, Field(max_length=80)]
+    device: Annotated[str, Field(pattern=r"^(browser|sips?:[^\s<>\"]{1,180}|tel:\+?[0-9]{2,20})$")] = (
         "sip:nobody@127.0.0.1:9"
     )
     """a telephone's address: `sip:1001@centre` for one registered here, `tel:+86…` by way of a trunk, or

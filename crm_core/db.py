@@ -5,26 +5,49 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, event, inspect, text
+from sqlalchemy import Engine, event, inspect, make_url, text
 from sqlmodel import Session, create_engine
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_WRITERS = 0x7265636F
+"""the lock that writers take on PostgreSQL"""
+_PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""with a PostgreSQL that is silent: helper threads are few, and none may wait for it for minutes"""
 
 
 def open_engine(url: str) -> Engine:
-    """An engine; for SQLite in WAL, with foreign keys on."""
-    if url.startswith("sqlite:///"):
-        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _sqlite_settings)
-        event.listen(engine, "begin", _sqlite_begin)
+    """An engine; for SQLite in WAL, with foreign keys on; for PostgreSQL by psycopg. On both, one transaction
+    writes at a time, and errors hide the values that were to be stored."""
+    if not url.startswith("sqlite:///"):
+        there = make_url(url).set(drivername="postgresql+psycopg")
+        engine = create_engine(there, hide_parameters=True, pool_pre_ping=True, connect_args=_PATIENCE)
+        event.listen(engine, "begin", _postgres_begin)
+        return engine
+    Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, hide_parameters=True)
+    event.listen(engine, "connect", _sqlite_settings)
+    event.listen(engine, "begin", _sqlite_begin)
     return engine
 
 
 def reads(engine: Engine) -> Engine:
-    """The same engine for transactions that only read: on SQLite they take no write lock."""
-    return engine.execution_options(reads=True)
+    """The same engine for transactions that only read: they take no write lock and see one state throughout."""
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(reads=True)
+    return engine.execution_options(reads=True, isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def _postgres_begin(connection: Any) -> None:
+    """Who may write waits for whoever writes, two seconds as on SQLite: what was read is still so when it is
+    written."""
+    if not connection.get_execution_options().get("reads", False):
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = 2000; SELECT pg_advisory_xact_lock({_WRITERS})")
 
 
 def _sqlite_begin(connection: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from sqlalchemy import BigInteger
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from crm_core.orgs import OrgScoped
@@ -16,8 +17,8 @@ class PolicyBase(OrgScoped):
     product: str = Field(max_length=80)
     state: str = Field(default="in_force", max_length=16)
     currency: str = Field(default="CNY", max_length=3)
-    sum_insured_cents: int
-    premium_cents: int
+    sum_insured_cents: int = Field(sa_type=BigInteger)
+    premium_cents: int = Field(sa_type=BigInteger)
     premium_mode: str = Field(default="yearly", max_length=16)
     effective_on: date
     due_on: date | None = None

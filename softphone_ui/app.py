@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.staticfiles import StaticFiles
 
 from callcenter.directory.editing import Invalid
@@ -65,6 +65,11 @@ def build_app(panel: Panel) -> FastAPI:
     @app.exception_handler(RequestValidationError)
     async def not_valid(_request: Request, _error: RequestValidationError) -> JSONResponse:
         """What was sent is not repeated: it may hold a password."""
+        return JSONResponse({"error": "invalid"}, status_code=422)
+
+    @app.exception_handler(DataError)
+    async def not_storable(_request: Request, _error: DataError) -> JSONResponse:
+        """PostgreSQL has no room for it: a zero character, a number beyond its column."""
         return JSONResponse({"error": "invalid"}, status_code=422)
 
     @app.exception_handler(SQLAlchemyError)

@@ -6,14 +6,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine
+
+from tests.databases import Databases, Files, Served
+from tests.postgres import postgres as postgres
 
 settings.register_profile(
     "busy", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
@@ -52,27 +55,30 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def empty_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated database without rows, to be copied: migrating takes longer than most tests."""
-    from crm_core.db import migrate, open_engine
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """For tests of what does not depend on the database, and of what is SQLite's alone."""
+    return Files(tmp_path_factory.mktemp("records"))
 
-    path = tmp_path_factory.mktemp("records") / "empty.db"
-    engine = open_engine(f"sqlite:///{path}")
-    migrate(engine)
-    engine.dispose()
-    return path
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def databases(request: pytest.FixtureRequest, files: Files) -> Databases:
+    """Where records may lie: what asks for it is tested on both. Of the session, so that the server is there before a
+    test begins."""
+    return files if request.param == "sqlite" else Served(request.getfixturevalue("postgres"))
 
 
 @pytest.fixture
-def records(tmp_path: Path, empty_records: Path) -> Iterator[Engine]:
+def records(databases: Databases) -> Iterator[Engine]:
     """The database of records of one test."""
-    from crm_core.db import open_engine
+    with databases.opened(databases.migrated) as engine:
+        yield engine
 
-    path = tmp_path / "records.db"
-    shutil.copyfile(empty_records, path)
-    engine = open_engine(f"sqlite:///{path}")
-    yield engine
-    engine.dispose()
+
+@pytest.fixture
+def fresh(databases: Databases) -> Iterator[Callable[[], Engine]]:
+    """Makes databases of records, for tests that compare two."""
+    with ExitStack() as made:
+        yield lambda: made.enter_context(databases.opened(databases.migrated))
 
 
 def _children() -> set[int]:

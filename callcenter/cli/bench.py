@@ -53,10 +53,10 @@ def _synthetic(calls: int) -> Any:
             [live(f.InteractionQueued(i, c, "service", at)), engine(rf.ContactArrived(c, "service", at))],
             [live(f.AgentDialled(i, c, o, "1001", f"d{n}", at))],
             [engine(rf.OfferAnswered(o, at)), live(f.InteractionAnswered(i, c, o, "1001", f"d{n}", at))],
-            [live(f.RecordingStarted(i, "caller", "agent", at))],
+            [live(f.RecordingStarted(i, f"rec/{i}-caller.wav", f"rec/{i}-agent.wav", at))],
             [live(f.LegClosed(i, f"l{n}", "caller", 200, "normal", "remote", at, "PCMA", 50, 0, 50))],
             [live(f.InteractionEnded(i, "answered", "normal", "caller", at)), engine(rf.ContactEnded(c, at))],
-            [live(f.RecordingSaved(i, "file", 1000))],
+            [live(f.RecordingSaved(i, f"rec/{i}.sealed", 1000))],
             [live(f.WrapUpSaved(i, "1001", "enquiry_answered", "", at))],
         ):
             seq += 1

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sqlalchemy import Engine, Text
+from sqlalchemy import BigInteger, Engine, Text
 from sqlmodel import Column, Session, col, select
 from sqlmodel import Field as Stored
 
@@ -33,7 +33,7 @@ class Change(OrgScoped, table=True):
     __tablename__ = "changes"
 
     id: int | None = Stored(default=None, primary_key=True)
-    at_ms: int
+    at_ms: int = Stored(sa_type=BigInteger)
     actor: str = Stored(max_length=64)
     kind: str = Stored(max_length=16)
     key: str = Stored(max_length=64, index=True)

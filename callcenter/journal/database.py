@@ -54,20 +54,18 @@ class PostgresDatabase:
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
         if sql == _BEGIN_WRITE:
             sql = "BEGIN"
-        statement = _PLACE.sub("%s", sql)
+        statement, inside = _placed(sql), self.in_transaction
         try:
             return self._connection.execute(statement, parameters or None)
         except psycopg.OperationalError:
-            if not self._connection.closed:
-                raise
+            if inside or not self._connection.closed:
+                raise  # what the transaction did is gone: its owner begins again
             self._connection = self._open()
-            if sql in ("COMMIT", "ROLLBACK"):
-                raise
             return self._connection.execute(statement, parameters or None)
 
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> None:
         with self._connection.cursor() as cursor:
-            cursor.executemany(_PLACE.sub("%s", sql), list(parameters))
+            cursor.executemany(_placed(sql), list(parameters))
 
     @property
     def in_transaction(self) -> bool:
@@ -95,3 +93,7 @@ class PostgresDatabase:
             options=f"-c search_path={SCHEMA} -c lock_timeout=10s",
             application_name="callcenter-journal",
         )
+
+
+def _placed(sql: str) -> str:
+    return _PLACE.sub("%s", sql.replace("%", "%%"))

@@ -4,18 +4,18 @@ configuration file may still say."""
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Engine
 
 from callcenter.directory.directory import Directory
 from callcenter.directory.editing import CODE, QUEUE, REASON, USER, Editor, Invalid
 from callcenter.kernel.errors import NotAllowed
 from config.settings import Settings
-from crm_core.db import migrate, open_engine
+from tests.databases import Databases
 
 ANN = {
     "login": "1001", "name": "王芳", "role": "agent", "device": "browser", "answer": "panel", "wrap_up_s": 30,
@@ -40,11 +40,9 @@ def configured(**agent: Any) -> Settings:
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Any:
-    made = open_engine(f"sqlite:///{tmp_path}/c.db")
-    migrate(made)
-    Directory(configured(), made)
-    return made
+def engine(records: Engine) -> Engine:
+    Directory(configured(), records)
+    return records
 
 
 @pytest.fixture
@@ -161,23 +159,20 @@ def test_what_is_out_of_use_is_not_served(engine: Any, editor: Editor) -> None:
         max_size=12,
     )
 )
-def test_history_and_records_never_disagree(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
-) -> None:
-    made = open_engine(f"sqlite:///{tmp_path_factory.mktemp('c')}/c.db")
-    migrate(made)
-    Directory(configured(), made)
-    editor = Editor(made, lambda: 1)
-    for what, n in steps:
-        try:
-            if what == "put":
-                editor.put("a", USER, {**ANN, "wrap_up_s": n}, "1001")
-            else:
-                editor.undo("a", n)
-        except NotAllowed:
-            pass
-    changes = editor.history()
-    now = editor.everything()[USER][0]
+def test_history_and_records_never_disagree(databases: Databases, steps: list[tuple[str, int]]) -> None:
+    with databases.opened(databases.migrated) as made:
+        Directory(configured(), made)
+        editor = Editor(made, lambda: 1)
+        for what, n in steps:
+            try:
+                if what == "put":
+                    editor.put("a", USER, {**ANN, "wrap_up_s": n}, "1001")
+                else:
+                    editor.undo("a", n)
+            except NotAllowed:
+                pass
+        changes = editor.history()
+        now = editor.everything()[USER][0]
     assert now == (changes[0]["after"] if changes else ANN)
     for later, earlier in itertools.pairwise(changes):
         assert later["before"] == earlier["after"]

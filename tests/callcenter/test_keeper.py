@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import shutil
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -25,8 +24,8 @@ from callcenter.live.control import Target
 from callcenter.live.keeper import RecordingKeeper, Retention, Rule
 from callcenter.projection import INTERACTION_COLUMNS, RECORDING_COLUMNS
 from config.settings import Recordings
-from crm_core.db import open_engine
 from tests.callcenter.centre import ANN, BOB, COMPLAINTS, SERVICE, START_MS, Centre
+from tests.databases import Databases
 
 Row = dict[str, Any]
 DAY_MS = 86_400_000
@@ -44,6 +43,7 @@ def interaction_row(name: str, **values: Any) -> Row:
     row: Row = dict.fromkeys(INTERACTION_COLUMNS, "")
     row.update(id=name, org_id=1, customer_id=None, arrived_at_ms=START_MS, last_seq=1, language="zh")
     row.update(queued_at_ms=None, answered_at_ms=None, ended_at_ms=START_MS, medium="voice", direction="in")
+    row.update(stars=0)
     return {**row, **values}
 
 
@@ -51,6 +51,7 @@ def recording_row(name: str, interaction: str, **values: Any) -> Row:
     row: Row = dict.fromkeys(RECORDING_COLUMNS, "")
     row.update(id=name, interaction_id=interaction, org_id=1, kind="call", file=f"rec/{name}.sealed")
     row.update(started_at_ms=START_MS, duration_ms=1_000, size=1, state="saved", held=0, deleted_at_ms=None)
+    row.update(done_at_ms=None)
     return {**row, **values}
 
 
@@ -68,12 +69,9 @@ def replace_rows(engine: Engine, **tables: Sequence[Row]) -> None:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory, empty_records: Path) -> Iterator[Engine]:
-    path = tmp_path_factory.mktemp("shared") / "records.db"
-    shutil.copyfile(empty_records, path)
-    engine = open_engine(f"sqlite:///{path}")
-    yield engine
-    engine.dispose()
+def shared(databases: Databases) -> Iterator[Engine]:
+    with databases.opened(databases.migrated) as engine:
+        yield engine
 
 
 # --- retention -----------------------------------------------------------------------------------------

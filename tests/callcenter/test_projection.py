@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -315,25 +315,6 @@ class Follower:
         self.follower.close()
 
 
-@pytest.fixture
-def fresh(tmp_path: Path, empty_records: Path) -> Iterator[Callable[[], Engine]]:
-    import shutil
-
-    from crm_core.db import open_engine
-
-    made: list[Engine] = []
-
-    def another() -> Engine:
-        path = tmp_path / f"records-{len(made)}.db"
-        shutil.copyfile(empty_records, path)
-        made.append(open_engine(f"sqlite:///{path}"))
-        return made[-1]
-
-    yield another
-    for engine in made:
-        engine.dispose()
-
-
 def rebuilt(engine: Engine, log: Log) -> list[tuple[Any, ...]]:
     rebuild(engine, log.connection, lambda _done: None)
     return tables(engine)
@@ -463,7 +444,7 @@ def test_a_database_that_refuses_is_tried_again_and_said(
     def full(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         if refuse.is_set() and statement.startswith("INSERT"):
             failed.set()
-            raise sqlite3.OperationalError("database or disk is full")
+            raise engine.dialect.loaded_dbapi.OperationalError("database or disk is full")
 
     event.listen(engine, "before_cursor_execute", full)
     follower.put(log.entries)
@@ -474,6 +455,57 @@ def test_a_database_that_refuses_is_tried_again_and_said(
     assert follower.follower.error == ""
     follower.close()
     assert tables(engine) == rebuilt(clean, log)
+
+
+def test_what_is_over_cannot_be_read_again_for_a_while(
+    fresh: Callable[[], Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that is away just then costs time, and nothing else."""
+    monkeypatch.setattr("callcenter.history._RETRY_S", 0.01)
+    log, engine, clean = Log(ANSWERED), fresh(), fresh()
+    follower = Follower(engine, store.connect(Path(":memory:")))
+    follower.put(log.entries)
+    follower.wait(len(log.entries))
+    tried = threading.Semaphore(0)
+    away = threading.Event()
+    away.set()
+
+    def refuse(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if away.is_set() and statement.startswith("SELECT id, org_id"):
+            tried.release()
+            raise engine.dialect.loaded_dbapi.OperationalError("server closed the connection")
+
+    event.listen(engine, "before_cursor_execute", refuse)
+    follower.put(log.add([(200, [f.RecordingDeleted("i1-1", "i1-1-9", "retention", T0 + 200_000)], [])]))
+    assert all(tried.acquire(timeout=10) for _ in range(3))
+    assert follower.follower.error == "OperationalError"
+    away.clear()
+    follower.wait(len(log.entries))
+    assert follower.follower.error == ""
+    follower.close()
+    assert tables(engine) == rebuilt(clean, log)
+
+
+LONG, BY = "q" * 64, "supervisor.of.the.night@branch"
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        [f.InteractionQueued("i1-1", "c1-1", f"{LONG}@chat", T0)],
+        [f.InteractionQueued("i1-1", "c1-1", "a", T0), f.QueueChanged("i1-1", "c1-1", LONG, T0)],
+        [f.FlowMoved("i1-1", f"direct_{LONG}_{'p' * 49}", "wait", "zh", 0)],
+        [f.InteractionEnded("i1-1", "cancelled", "cancelled", BY, T0)],
+        [f.ActionTaken("8001", "close_queue", f"{LONG}@chat", "", T0)],
+        [f.InteractionStarted("i1-2", "email", "in", f"{LONG}@insurance.example", "", "", "", T0)],
+    ],
+    ids=["line of a queue", "sent on", "direct flow", "cancelled by", "audit", "address"],
+)
+def test_history_takes_whatever_names_there_are(records: Engine, facts: list[Any]) -> None:
+    """One row that does not fit would stop all history for good."""
+    started = f.InteractionStarted("i1-1", "voice", "in", "95519", "w", "l1", "", T0)
+    log = Log([(0, [started], []), (1, facts, [])])
+    rebuild(records, log.connection, lambda _done: None)
 
 
 def test_open_calls_are_found_again_after_the_follower_forgot_what_is_over(

@@ -31,6 +31,7 @@ from crm_core.db import open_engine
 from tests.callcenter.centre import MASTER, START_MS, Centre
 from tests.callcenter.test_keeper import interaction_row, recording_row, replace_rows, shared
 from tests.config.test_settings import EXAMPLE
+from tests.databases import Files
 
 __all__ = ["shared"]  # a fixture
 
@@ -513,13 +514,13 @@ def test_strays_are_sealed_files_without_a_record(shelf: Shelf) -> None:
 class Stopped(Shelf):
     """The shelf of a centre that is stopped: everything on the disk, where its configuration says."""
 
-    def __init__(self, folder: Path, empty_records: Path, environment: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path, empty: str, environment: pytest.MonkeyPatch) -> None:
         self.config = folder / "centre.toml"
         self.config.write_text(EXAMPLE, encoding="utf-8")
         self.settings = load(self.config, {})
         environment.setenv(MASTER_KEY_ENV, base64.b64encode(bytes(range(32))).decode())
         self.settings.paths.var.mkdir()
-        shutil.copyfile(empty_records, self.settings.database.url.removeprefix("sqlite:///"))
+        shutil.copyfile(*(url.removeprefix("sqlite:///") for url in (empty, self.settings.database.url)))
         super().__init__(open_engine(self.settings.database.url), self.settings.paths.var / "recordings")
 
     def run(self, *arguments: str) -> int:
@@ -532,8 +533,8 @@ class Stopped(Shelf):
 
 
 @pytest.fixture
-def stopped(tmp_path: Path, empty_records: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stopped]:
-    made = Stopped(tmp_path, empty_records, monkeypatch)
+def stopped(tmp_path: Path, files: Files, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stopped]:
+    made = Stopped(tmp_path, files.migrated, monkeypatch)
     yield made
     made.records.dispose()
 

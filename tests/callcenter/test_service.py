@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,20 +10,12 @@ from sqlalchemy import Engine, text
 from callcenter.history import rebuild
 from callcenter.live.control import Target
 from callcenter.service import Figures, figures, half_hours, start_of_day_ms
-from crm_core.db import migrate, open_engine
 from routing import AgentPolicy, QueuePolicy
 
 from .centre import START_MS, Centre
 
 DAY_MS = 86_400_000
 TARGETS = {"service": 20, "complaints": 20}
-
-
-@pytest.fixture
-def records(tmp_path: Path) -> Engine:
-    engine = open_engine(f"sqlite:///{tmp_path / 'records.db'}")
-    migrate(engine)
-    return engine
 
 
 def told(centre: Centre, engine: Engine, **interval: int) -> dict[str, Figures]:

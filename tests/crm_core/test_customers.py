@@ -22,6 +22,7 @@ from crm_core.customers import (
     name_terms,
 )
 from crm_core.db import session
+from tests.databases import content_of
 
 MASTER = MasterKey(bytes(range(32)))
 
@@ -250,7 +251,7 @@ def test_no_number_no_id_and_no_birth_date_stands_in_the_file(records: Engine, t
         db.commit()
         customer_id = customer.id
     records.dispose()
-    content = b"".join(path.read_bytes() for path in tmp_path.glob("records.db*"))
+    content = content_of(records)
     assert "王芳".encode() in content, "names lie in clear"
     for secret in ("13800138000", "138000", "62345678", "11010119900307123X", "19900307", "1990-03-07"):
         assert secret.encode() not in content, secret

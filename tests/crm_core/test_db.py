@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, inspect, text
-from sqlalchemy.types import JSON, Boolean, Date, Integer, LargeBinary, String, TypeDecorator, TypeEngine
-from sqlmodel import SQLModel
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.types import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Date,
+    Integer,
+    LargeBinary,
+    String,
+    TypeDecorator,
+    TypeEngine,
+)
+from sqlmodel import SQLModel, select
 
 import crm_core.customers
 import crm_core.policies
 import crm_core.sales_agents
 import crm_core.wrap_up  # noqa: F401 - each registers its tables
 from callcenter.projection import INTERACTION_COLUMNS, SEGMENT_COLUMNS
-from crm_core.db import MIGRATIONS, migrate, open_engine
+from crm_core.db import MIGRATIONS, migrate, open_engine, reads, session
+from crm_core.orgs import Org
+from tests.databases import NOTHING, Databases, Files
 
 TABLES = sorted(SQLModel.metadata.tables)
-KINDS = (Boolean, Integer, LargeBinary, JSON, Date, String)
+KINDS = (Boolean, BigInteger, Integer, LargeBinary, JSON, Date, String)
 
 
 def plain_type(column_type: TypeEngine[object]) -> TypeEngine[object]:
@@ -32,12 +47,23 @@ def kind(column_type: TypeEngine[object]) -> str:
     return type(column_type).__name__
 
 
-def test_a_fresh_database_is_migrated_and_a_second_time_costs_nothing(tmp_path: Path) -> None:
+@pytest.fixture
+def bare(databases: Databases) -> Iterator[Engine]:
+    """Without any table."""
+    with databases.opened(NOTHING) as engine:
+        yield engine
+
+
+def test_a_fresh_database_is_migrated_and_a_second_time_costs_nothing(bare: Engine) -> None:
+    migrate(bare)
+    before = _dump(bare)
+    migrate(bare)
+    assert _dump(bare) == before
+
+
+def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path / 'deep' / 'records.db'}")
     migrate(engine)
-    before = _dump(engine)
-    migrate(engine)
-    assert _dump(engine) == before
     engine.dispose()
 
 
@@ -52,8 +78,8 @@ def test_what_is_in_the_database_survives_a_migration(records: Engine) -> None:
         ]
 
 
-def test_a_migration_that_was_cut_short_can_be_run_again(tmp_path: Path) -> None:
-    engine = open_engine(f"sqlite:///{tmp_path / 'records.db'}")
+def test_a_migration_that_was_cut_short_can_be_run_again(bare: Engine) -> None:
+    engine = bare
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE policies (id INTEGER)"))
     with pytest.raises(Exception, match="policies"):
@@ -62,14 +88,50 @@ def test_a_migration_that_was_cut_short_can_be_run_again(tmp_path: Path) -> None
         connection.execute(text("DROP TABLE policies"))
     migrate(engine)
     assert "policies" in inspect(engine).get_table_names()
-    engine.dispose()
 
 
-def test_downgrade_takes_everything_back(tmp_path: Path) -> None:
+def test_who_writes_waits_for_whoever_writes(records: Engine) -> None:
+    """What was read is still so when it is written: nobody counts from what another is changing."""
+
+    def rename() -> None:
+        for _ in range(20):
+            with session(records) as db:
+                org = db.exec(select(Org)).one()
+                org.name = str(int(org.name) + 1)
+                db.add(org)
+                db.commit()
+
+    with session(records) as db:
+        db.exec(select(Org)).one().name = "0"
+        db.commit()
+    threads = [threading.Thread(target=rename) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with session(records) as db:
+        assert db.exec(select(Org)).one().name == "40"
+
+
+def test_a_reader_sees_one_state(records: Engine) -> None:
+    with reads(records).connect() as reader:
+        before = reader.execute(text("SELECT count(*) FROM orgs")).scalar()
+        with records.begin() as writer:
+            writer.execute(text("INSERT INTO orgs (parent_id, name) VALUES (1, '北京分公司')"))
+        assert reader.execute(text("SELECT count(*) FROM orgs")).scalar() == before
+
+
+def test_errors_hide_what_was_to_be_stored(records: Engine) -> None:
+    with pytest.raises(SQLAlchemyError) as caught, records.begin() as connection:
+        connection.execute(text("INSERT INTO nothing VALUES (:name)"), {"name": "王芳"})
+    assert "王芳" not in str(caught.value)
+
+
+def test_downgrade_takes_everything_back(bare: Engine) -> None:
     from alembic import command
     from alembic.config import Config
 
-    engine = open_engine(f"sqlite:///{tmp_path / 'records.db'}")
+    engine = bare
     migrate(engine)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
@@ -78,11 +140,10 @@ def test_downgrade_takes_everything_back(tmp_path: Path) -> None:
         command.downgrade(config, "base")
     assert set(inspect(engine).get_table_names()) <= {"alembic_version"}
     migrate(engine)
-    engine.dispose()
 
 
-def test_sqlite_keeps_foreign_keys_and_writes_ahead(records: Engine) -> None:
-    with records.connect() as connection:
+def test_sqlite_keeps_foreign_keys_and_writes_ahead(files: Files) -> None:
+    with files.opened(files.migrated) as engine, engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
 
@@ -151,6 +212,8 @@ def test_there_is_one_root_organisation(records: Engine) -> None:
 
 def _dump(engine: Engine) -> list[str]:
     with engine.connect() as connection:
+        there = inspect(connection)
         return [
-            str(row[0]) for row in connection.execute(text("SELECT sql FROM sqlite_master ORDER BY name"))
+            f"{table} {there.get_columns(table)} {there.get_indexes(table)}"
+            for table in sorted(there.get_table_names())
         ]

@@ -21,6 +21,7 @@ from crm_core.sales_agents import (
     SalesAgentService,
     SalesAgentUpdate,
 )
+from tests.databases import content_of
 
 MASTER = MasterKey(bytes(range(32)))
 PEOPLE = {ACTIVE: "10001", SUSPENDED: "10002", LEFT: "10003"}
@@ -109,5 +110,5 @@ def test_the_number_that_was_asked_about_does_not_stand_in_the_file(records: Eng
         SalesAgentService(db, MASTER).check("0200765432109876", "i1-1", 5)
         db.commit()
     records.dispose()
-    content = b"".join(path.read_bytes() for path in tmp_path.glob("records.db*"))
+    content = content_of(records)
     assert b"0200765432109876" not in content

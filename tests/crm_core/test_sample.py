@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
-from shutil import copyfile
 
 import pytest
 from sqlalchemy import Engine, text
@@ -13,32 +12,25 @@ from sqlmodel import select
 from callcenter.kernel.e164 import to_e164
 from callcenter.kernel.envelope import MasterKey
 from crm_core.customers import Customer, CustomerService
-from crm_core.db import open_engine, session
+from crm_core.db import session
 from crm_core.policies import STATES, PolicyService
 from crm_core.sales_agents import ACTIVE, LEFT, SUSPENDED, SalesAgentService
 from crm_core.sample import FIRST_PHONE, fill
+from tests.databases import Databases
 
 MASTER = MasterKey(bytes(range(32)))
 TODAY = date(2026, 11, 22)
 
 
 @pytest.fixture(scope="module")
-def filled_file(tmp_path_factory: pytest.TempPathFactory, empty_records: Path) -> Path:
-    path = tmp_path_factory.mktemp("sample") / "sample.db"
-    copyfile(empty_records, path)
-    engine = open_engine(f"sqlite:///{path}")
-    _fill(engine)
-    engine.dispose()
-    return path
+def filled_once(databases: Databases) -> str:
+    return databases.prepared(_fill)
 
 
 @pytest.fixture
-def filled(filled_file: Path, tmp_path: Path):  # type: ignore[no-untyped-def]
-    path = tmp_path / "records.db"
-    copyfile(filled_file, path)
-    engine = open_engine(f"sqlite:///{path}")
-    yield engine
-    engine.dispose()
+def filled(databases: Databases, filled_once: str) -> Iterator[Engine]:
+    with databases.opened(filled_once) as engine:
+        yield engine
 
 
 def _fill(engine: Engine) -> int:

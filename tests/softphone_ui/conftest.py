@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
+from sqlalchemy import Engine
 
 from callcenter.directory.directory import Directory
-from crm_core.db import open_engine
 from softphone_ui import auth
+from tests.databases import Databases
 from tests.softphone_ui.office import SETTINGS, Office, give_passwords
 
 
@@ -23,23 +22,20 @@ def light_passwords() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def furnished(light_passwords: None, empty_records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def furnished(light_passwords: None, databases: Databases) -> str:
     """A database with people and their passwords, to be copied."""
-    path = tmp_path_factory.mktemp("furnished") / "records.db"
-    shutil.copyfile(empty_records, path)
-    engine = open_engine(f"sqlite:///{path}")
-    Directory(SETTINGS, engine)
-    give_passwords(engine, "1001", "1002", "8001", "9001")
-    engine.dispose()
-    return path
+
+    def fill(engine: Engine) -> None:
+        Directory(SETTINGS, engine)
+        give_passwords(engine, "1001", "1002", "8001", "9001")
+
+    return databases.prepared(fill)
 
 
 @pytest.fixture
-def office(furnished: Path, tmp_path: Path) -> Iterator[Office]:
-    shutil.copyfile(furnished, tmp_path / "records.db")
-    engine = open_engine(f"sqlite:///{tmp_path / 'records.db'}")
-    made = Office(engine, Directory(SETTINGS, engine))
-    with made.client:
-        yield made
-    made.close()
-    engine.dispose()
+def office(databases: Databases, furnished: str) -> Iterator[Office]:
+    with databases.opened(furnished) as engine:
+        made = Office(engine, Directory(SETTINGS, engine))
+        with made.client:
+            yield made
+        made.close()

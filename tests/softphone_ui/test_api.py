@@ -291,6 +291,13 @@ def test_the_api_is_documented(office: Office) -> None:
         assert office.client.get(page).status_code == 404
 
 
+@pytest.mark.parametrize("path", ["customers?text=%00", "customers/3000000000", "recordings?queue=%00"])
+def test_what_no_column_holds_is_no_fault_of_ours(office: Office, path: str) -> None:
+    browser = office.browser()
+    browser.log_in("8001")
+    assert browser.get(f"/api/{path}").status_code in (200, 404, 422)
+
+
 def test_records_that_cannot_be_read_are_503(office: Office) -> None:
     from sqlalchemy import text
 

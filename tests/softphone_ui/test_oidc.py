@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,10 +55,10 @@ def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @contextmanager
 def with_provider(office: Office, issuer: str) -> Iterator[Browser]:
-    secret = office.records.url.database.replace("records.db", "secret")
-    Path(secret).write_text("of this client\n")
+    secret = Path(tempfile.mkdtemp()) / "secret"
+    secret.write_text("of this client\n")
     office.panel.oidc = OidcLogin(
-        Oidc(issuer=issuer, client_id="callcenter", client_secret_file=Path(secret), name="统一身份")
+        Oidc(issuer=issuer, client_id="callcenter", client_secret_file=secret, name="统一身份")
     )
     yield office.browser()
 

@@ -30,7 +30,7 @@ def upgrade() -> None:
         sa.Column("parent_id", sa.Integer, sa.ForeignKey(ORG)),
         sa.Column("name", sa.String(80), nullable=False),
     )
-    op.execute("INSERT INTO orgs (id, parent_id, name) VALUES (1, NULL, '总公司')")
+    op.execute("INSERT INTO orgs (parent_id, name) VALUES (NULL, '总公司')")
     _customer_tables()
     _sales_agent_tables()
     _people_tables()

@@ -27,6 +27,15 @@ _ADDED: tuple[tuple[str, sa.Column[Any]], ...] = (
     ("wrap_up_codes", sa.Column("active", sa.Boolean, nullable=False, server_default=sa.true())),
 )
 _MOVED = ("recording", "recording_ms", "recording_marks")
+_WIDER = {
+    "interactions": ("number", "flow", "queue", "cause", "ended_by"),
+    "segments": ("queue", "result"),
+    "contacts": ("id", "queue"),
+    "recordings": ("queue", "reason"),
+    "audit": ("subject",),
+}
+"""history takes whatever the journal holds: names of queues with what is put before and behind them, addresses, who
+cancelled"""
 
 
 def upgrade() -> None:
@@ -66,6 +75,9 @@ def upgrade() -> None:
         op.drop_column("interactions", name)
     if op.get_bind().dialect.name != "sqlite":  # which does not mind the length
         op.alter_column("interactions", "direction", type_=sa.String(8))
+        for table, names in _WIDER.items():
+            for name in names:
+                op.alter_column(table, name, type_=sa.Text)
     op.create_table(
         "not_ready_reasons",
         sa.Column("id", sa.Integer, primary_key=True),
