@@ -28,6 +28,13 @@ if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
     for service in kamailio postfix dovecot postgresql; do
         systemctl is-enabled "$service" >/dev/null 2>&1 || systemctl mask "$service" >/dev/null 2>&1 || true
     done
+    # nor does their installation start them
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        trap 'rm -f "$policy"' EXIT
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod +x "$policy"
+    fi
     apt-get update -qq || true
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null && exit 0
 fi

@@ -31,7 +31,7 @@ class Message:
     """"" for the customer, else an agent's login or `flow`"""
     ref: str
     at_ms: int
-    choices: list[str] = field(default_factory=list)
+    choices: tuple[str, ...] = ()
     choices_ref: str = ""
     head_ref: str = ""
     files_ref: str = ""
@@ -87,9 +87,9 @@ class Conversation:
     stars: int = 0
     linked: str = ""
     """how the customer was decided on, where that was not by the contact point alone"""
-    moved: list[str] = field(default_factory=list)
+    moved: tuple[str, ...] = ()
     """messages that went to the one that this was merged into"""
-    notes: list[Note] = field(default_factory=list)
+    notes: tuple[Note, ...] = ()
     messages: list[Message] = field(default_factory=list)
     clients: dict[str, int] = field(default_factory=dict)
     """id that the writer's side gave -> place"""
@@ -223,11 +223,11 @@ class Conversations:
             conversation = Conversation(
                 **dict(zip(_NAMES, values, strict=True)),
                 path=list(path),
-                messages=[Message(*message) for message in messages],
+                messages=[_message(message) for message in messages],
                 clients=dict(clients),
                 read=dict(read),
-                moved=list(moved),
-                notes=[Note(*note) for note in notes],
+                moved=tuple(moved),
+                notes=tuple(Note(*note) for note in notes),
             )
             self.open[conversation.id] = conversation
             for message in conversation.messages:
@@ -306,7 +306,7 @@ class Conversations:
         message = Message(fact.message, by, fact.ref, fact.occurred_at_ms)
         message.head_ref, message.files_ref = fact.head_ref, fact.files_ref
         if isinstance(fact, f.MessageSent):
-            message.choices, message.choices_ref = list(fact.choices), fact.choices_ref
+            message.choices, message.choices_ref = tuple(fact.choices), fact.choices_ref
         else:
             message.kind, message.external = fact.kind, fact.external
             conversation.heard_at_ms = fact.occurred_at_ms
@@ -359,7 +359,8 @@ class Conversations:
     def _noted(self, fact: f.NoteWritten) -> None:
         conversation = self.open.get(fact.interaction)
         if conversation is not None:
-            conversation.notes.append(Note(fact.note, fact.by, fact.ref, fact.occurred_at_ms))
+            note = Note(fact.note, fact.by, fact.ref, fact.occurred_at_ms)
+            conversation.notes = (*conversation.notes, note)
 
     def _parked(self, fact: f.ConversationParked) -> None:
         conversation = self.open.get(fact.interaction)
@@ -388,7 +389,7 @@ class Conversations:
         for message in moving:
             if message.id in self._by_letter:
                 self._by_letter[message.id] = target.id
-        source.moved = [one.id for one in moving]
+        source.moved = tuple(one.id for one in moving)
         target.heard_at_ms = max(
             (one.at_ms for one in target.messages if not one.by), default=target.heard_at_ms
         )
@@ -420,3 +421,9 @@ class Conversations:
         conversation = self.open.get(interaction)
         if conversation is not None and conversation.state == WRAPPING and conversation.agent == agent:
             self._forget(interaction)
+
+
+def _message(values: list[Any]) -> Message:
+    message = Message(*values)
+    message.choices = tuple(message.choices)
+    return message

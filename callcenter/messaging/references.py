@@ -26,12 +26,8 @@ class References:
         _kind, epoch, seq = parse_id(thread)
         return f"{epoch}-{seq}-{self._hex('reference', thread)[:6].upper()}"
 
-    def thread_in(self, subject: str) -> str:
-        """The thread whose reference stands in the subject; "" for none, or one that we did not give."""
-        return next(iter(self.threads_in(subject)), "")
-
     def threads_in(self, subject: str) -> list[str]:
-        """All of them, in their order."""
+        """The threads whose references stand in the subject, in their order; one that we did not give is none."""
         found = []
         for epoch, seq, check in _REFERENCE.findall(subject):
             thread = f"i{epoch}-{seq}"

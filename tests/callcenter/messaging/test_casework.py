@@ -318,7 +318,7 @@ def test_putting_aside_is_refused(works: Works) -> None:
     works.refused("not_yours", "park", "ann", "i9-9", later)
     works.refused("not_yours", "unpark", "ann", interaction)
     works.do("park", "ann", interaction, later, " ")
-    assert works.open(interaction).notes == []
+    assert works.open(interaction).notes == ()
     works.refused("not_yours", "park", "ann", interaction, later)
     works.refused("not_yours", "unpark", "bob", interaction)
     with pytest.raises(NotAllowed, match="not_yours"):
