@@ -7,6 +7,7 @@ import email.policy
 import random
 import smtplib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from callcenter.cli.certificate import self_signed
 from tests.peers.centre import Centre, Person, agent, queue
 from tests.peers.mail import Dovecot, Relay, start_source, swaks
 from tests.peers.phones import HOST, Baresip, free_port, until
@@ -296,6 +298,31 @@ def test_bad_dialogues_get_clear_answers_and_slow_nobody(post: Post) -> None:
     assert all("smuggled" not in str(one) for one in seen)
     assert post.centre.metric("callcenter_mail_events_total", what="no_such_recipient") >= 2
     assert post.centre.metric("callcenter_mail_events_total", what="too_large") >= 1
+
+
+def test_tls_may_be_required_and_a_flood_is_told_to_wait(
+    start_centre: Start, relay: Relay, tmp_path: Any
+) -> None:
+    certificate, key = self_signed(tmp_path, HOST)
+    tls = {"tls_cert": str(certificate), "tls_key": str(key), "require_tls": True}
+    post = started(start_centre, relay, rate="2/minute", **tls)
+    words = ("--to", OURS, "--from", CUSTOMER)
+    assert "530" in swaks(post.address, *words)
+    trusted = ssl.create_default_context(cafile=str(certificate))
+    trusted.check_hostname = False
+    for n, code in enumerate((250, 250, 451)):
+        with smtplib.SMTP(post.host, post.port, timeout=20) as peer:
+            peer.starttls(context=trusted)
+            peer.ehlo()
+            said = peer.mail(CUSTOMER)
+            if code == 250:
+                peer.rcpt(OURS)
+                said = peer.data(f"From: {CUSTOMER}\r\nMessage-ID: <{n}@c.example>\r\n\r\nhello\r\n".encode())
+        assert said[0] == code, said
+    # words in clear behind STARTTLS are no words of the session that follows
+    smuggled = _says(post, b"EHLO me\r\nSTARTTLS\r\nMAIL FROM:<x@y.example>\r\nQUIT\r\n")
+    assert smuggled.count("250 2.1.0") == 0
+    assert post.centre.metric("callcenter_mail_events_total", what="too_often") == 1
 
 
 def test_a_call_interrupts_a_mail_which_comes_back_as_it_was(
