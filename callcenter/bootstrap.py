@@ -286,7 +286,11 @@ class Core:
         self.mail = MailService.of(self)
         self.casework = Casework(host, self.ids, self.written)
         self.uploads = Uploads(
-            self.written.files, self.executor, settings.email.most_file_mb * 1_000_000, settings.email.clamd
+            self.written.files,
+            self.executor,
+            settings.email.most_file_mb * 1_000_000,
+            settings.email.clamd,
+            self.on_record,
         )
         self.identity = Identity(host, self.written, self.mail.desk if self.mail is not None else None)
         self.visitors = Visitors(

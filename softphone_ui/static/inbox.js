@@ -4,8 +4,7 @@ import { answerOf, Enclosures, files, letterWord, mailHead, original } from "./l
 
 const draftOf = (id) => `draft ${id}`;
 const OUTBOX = "chat-outbox";
-const EMPTY = { text: "", cc: "", files: [] };
-const draft = (id) => ({ ...EMPTY, ...JSON.parse(localStorage.getItem(draftOf(id)) ?? "{}") });
+const draft = (id) => ({ text: "", cc: "", files: [], ...JSON.parse((id && localStorage.getItem(draftOf(id))) || "{}") });
 
 /** Written conversations beside each other: what rings, what is open, and the one that is shown. Drafts, and what is not
  * safe yet, survive a reload of the page. */
@@ -70,7 +69,7 @@ export class Inbox {
   #show(id) {
     if (id === this.shown) return;
     this.shown = id;
-    const kept = id ? draft(id) : { ...EMPTY };
+    const kept = draft(id);
     byId("thread-text").value = kept.text;
     byId("thread-cc").value = kept.cc;
     this.enclosures.show(kept.files, id);
@@ -127,7 +126,7 @@ export class Inbox {
     byId("thread-end").textContent = say(mail ? "end_mail" : "end_chat");
     byId("thread-keys").textContent = mail ? "Ctrl ↵" : "↵";
     byId("thread-text").rows = mail ? 5 : 3;
-    byId("thread-text").placeholder = say(mail ? "write_mail" : "write_here");
+    byId("thread-text").placeholder = byId("thread-label").textContent = say(mail ? "write_mail" : "write_here");
     byId("thread").classList.toggle("is-mail", mail);
     byId("mail-head").replaceChildren(...mailHead(chat, this.act));
     byId("mail-to").textContent = this.answer ? `${say("goes_to")} ${this.answer.to.join(", ") || "–"} · ${this.answer.subject}` : "";

@@ -37,8 +37,9 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
-        self._server = http.server.ThreadingHTTPServer((HOST, 0), handler)
+        self.handler = type("Handler", (http.server.SimpleHTTPRequestHandler,), {})
+        serve = functools.partial(self.handler, directory=str(folder))
+        self._server = http.server.ThreadingHTTPServer((HOST, 0), serve)
         self.origin = f"http://{HOST}:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()

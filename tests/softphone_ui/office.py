@@ -130,7 +130,7 @@ class Office:
             written=self.centre.written,
             mail=None,
             casework=Casework(self.centre.host, self.centre.ids, self.centre.written),
-            uploads=Uploads(self.centre.written.files, self.executor, 10_000_000, ""),
+            uploads=Uploads(self.centre.written.files, self.executor, 10_000_000, "", self.on_record),
             web_chat=None,
             explain=self.explain,
         )
