@@ -229,7 +229,7 @@ class WrittenDesk:
         conversation = self._book.open.get(interaction)
         if conversation is None or conversation.state == WRAPPING:
             return {"state": "over", "position": 0, "agent": "", "read": 0, "typing": False}
-        waits = conversation.state in (WAITING, RINGING)
+        waits = conversation.state in (WAITING, RINGING, PARKED)
         agent = conversation.agent if conversation.state == TALKING else ""
         return {
             "state": WAITING if waits else conversation.state,

@@ -201,6 +201,8 @@ class MailDesk:
             self._host.submit(*lost, f.MailRead(name, mail.kind, interaction, at_ms, head))
         elif conversation is not None:
             came, facts = self._received(name, mail, conversation.id, person=person)
+            if conversation.state == PARKED and lost:
+                facts += self._desk.back_in_queue(conversation, conversation.agent)
             self._submit(conversation, came, *lost, *facts)
         else:
             thread = self._thread_named(interaction)

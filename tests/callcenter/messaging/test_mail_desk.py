@@ -743,6 +743,16 @@ def test_a_letter_that_comes_back_is_shown_where_it_was_written(post: Post, by: 
     assert post.desk.last_mail(conversation)[0] == conversation.messages[0].id, "nobody answers a bounce"
 
 
+def test_what_comes_back_wakes_a_mail_that_was_put_aside(post: Post) -> None:
+    interaction = post.talk()
+    letter = post.reply(interaction)
+    post.centre.casework.park("ann", interaction, post.centre.clock.now_ms() + 86_400_000)
+    post.centre.settle()
+    came_back(post, letter)
+    assert post.open(interaction).state == "ringing"
+    assert post.open(interaction).agent == "ann"
+
+
 def test_what_comes_back_after_the_end_is_somebodys_work_in_the_same_thread(post: Post) -> None:
     interaction = post.talk()
     letter = post.reply(interaction)
