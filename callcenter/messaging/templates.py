@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from jinja2 import TemplateError, Undefined
+from jinja2 import Template, TemplateError, Undefined
 from jinja2.sandbox import SandboxedEnvironment
 
 from callcenter.kernel import logging
@@ -29,6 +29,8 @@ class Templates:
             for language in LANGUAGES
         }
         self._environment = SandboxedEnvironment(autoescape=False, undefined=Undefined)
+        self._compiled: dict[str, Template] = {}
+        """by its words: compiling takes longer than all the rest of an acknowledgement"""
 
     def render(self, template: str, language: str, **values: str) -> str:
         """In this language, else in Chinese. The operator's words where they can be rendered, else ours: a letter goes
@@ -38,7 +40,7 @@ class Templates:
         for text in (own.get(language, ""), self._shipped[language]["letters"][template]):
             if text:
                 try:
-                    made = self._environment.from_string(text).render(name=self._name, **values)
+                    made = self._template(text).render(name=self._name, **values)
                     return made[:_LONGEST].strip()
                 except (
                     TemplateError,
@@ -60,6 +62,13 @@ class Templates:
     def render_text(self, text: str, **values: str) -> str:
         """A beginning that an agent picked; as it stands where it cannot be rendered."""
         try:
-            return self._environment.from_string(text).render(name=self._name, **values)[:_LONGEST].strip()
+            return self._template(text).render(name=self._name, **values)[:_LONGEST].strip()
         except (TemplateError, ValueError, TypeError, OverflowError, RecursionError, MemoryError):
             return text
+
+    def _template(self, text: str) -> Template:
+        """Raises TemplateError."""
+        known = self._compiled.get(text)
+        if known is None:
+            known = self._compiled[text] = self._environment.from_string(text)
+        return known
