@@ -66,7 +66,8 @@ from callcenter.metrics import Metrics
 from callcenter.queries import cut_off_since
 from callcenter.recordings import RecordingArchive
 from channels.webchat.adapter import WebChat
-from config.settings import Settings, split_address
+from config.sections import split_address
+from config.settings import Settings
 from crm_core.db import migrate, open_engine
 from ivr_flows.library import PROMPTS, shipped
 from ivr_flows.schema import Flow

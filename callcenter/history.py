@@ -191,6 +191,8 @@ def rebuild(
             if len(projection.dirty) >= _REBUILD_BATCH:
                 kept.update(projection.dirty)
                 projection.dirty.clear()
+                messages.save(connection)
+                messages.saved()
                 progress(facts)
         kept.update(projection.dirty)
         _save(connection, kept.values(), projection.actions, seq)

@@ -53,10 +53,8 @@ class Finder:
         except TooShort as error:
             raise NotAllowed("too_short") from error
         if not own:
-            now_ms = self._core.clock.now_ms()
-            self._core.host.submit(
-                f.ActionTaken(who.login, "messages_found", str(customer or ""), "", now_ms)
-            )
+            now_ms, subject = self._core.clock.now_ms(), str(customer or "")
+            await self._core.on_record(f.ActionTaken(who.login, "messages_found", subject, "", now_ms))
         return [self._shown(row) for row in rows]
 
     def _find(

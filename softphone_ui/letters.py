@@ -13,7 +13,7 @@ import nh3
 from callcenter.kernel.errors import NotAllowed
 from callcenter.messaging.conversations import Conversation, Message
 from callcenter.messaging.files import Kept
-from channels.email.translate import clean_arguments
+from channels.email.html import clean_arguments
 from channels.files import safe_name, type_of
 
 Plain = dict[str, Any]

@@ -128,7 +128,8 @@ def legs_of(kind: str) -> int:
 def _configured(config: str) -> Iterator[Finding]:
     from callcenter.cli.plan import complaints
     from callcenter.kernel.errors import ConfigError
-    from config.settings import load, split_address
+    from config.sections import split_address
+    from config.settings import load
 
     try:
         settings = load(Path(config))

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from callcenter.cli import accounts
-from config.settings import split_address
+from config.sections import split_address
 
 
 def main(arguments: list[str]) -> int:

@@ -12,7 +12,8 @@ from callcenter.cli.common import parser, settings_or_exit
 from callcenter.directory.directory import prompt_file
 from callcenter.directory.rules import RulesFile
 from config.policy import PolicyError
-from config.settings import PORTS_PER_LEG, Settings, Trunk, split_address
+from config.sections import split_address
+from config.settings import PORTS_PER_LEG, Settings, Trunk
 
 MIN_LEGS = 4
 

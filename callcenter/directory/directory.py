@@ -17,7 +17,8 @@ from callcenter.messaging.desk import line
 from callcenter.policies import usual
 from channels.voice.browser.link import host_of
 from config.policy import PolicyError
-from config.settings import BROWSER, Chat, Email, Settings
+from config.settings import BROWSER, Settings
+from config.written import Chat, Email
 from crm_core.db import reads, session
 from crm_core.wrap_up import WrapUpCodePublic, WrapUpService
 from ivr_flows.library import PROMPTS

@@ -19,7 +19,8 @@ from callcenter.directory.people import User
 from callcenter.directory.queues import QueueRecord
 from callcenter.directory.reasons import NotReadyReason
 from callcenter.kernel.errors import NotAllowed
-from config.settings import BROWSER, Level, Name
+from config.sections import Level, Name
+from config.settings import BROWSER
 from crm_core.db import reads, session
 from crm_core.orgs import OrgScoped
 from crm_core.wrap_up import WrapUpCode

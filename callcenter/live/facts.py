@@ -383,8 +383,6 @@ class MessageReceived:
     """what surrounds the text, as a map: of a mail its addresses, subject, ids, proof, HTML"""
     files_ref: str = ""
     """attachments, as a list of maps; their content lies under the names that stand there"""
-    external: str = ""
-    """keyed hash of the id that the outside knows it by (Message-ID)"""
     kind: str = ""
     """`bounce` or `auto_reply`, of a mail that nobody wrote"""
 

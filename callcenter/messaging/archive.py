@@ -8,6 +8,7 @@ first, and opens each to see whether the words really stand there; what was eras
 from __future__ import annotations
 
 import hmac
+import itertools
 import json
 import re
 import unicodedata
@@ -111,95 +112,138 @@ class Index:
         return sorted(self.token(term) for term in terms_of(text_))
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    row: Plain
+    agents: tuple[str, ...]
+    """who served the conversation until then"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    message: str
+    values: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """From now on, and for what was written before."""
+
+    interaction: str
+    agent: str = ""
+    """none: whoever has served it"""
+
+
 class MessageFold:
-    """Rows that facts bring, until they are saved. `open_text` and `index`: None where nothing is indexed."""
+    """Rows that facts bring, until they are saved. `open_text` and `index`: None where nothing is indexed.
+
+    What happens to rows is done in its order, so a rebuild gives the same however it was parted into batches."""
 
     def __init__(self, open_text: Texts | None = None, index: Index | None = None) -> None:
         self._open_text, self._index = open_text, index
-        self._rows: list[Plain] = []
-        self._changes: list[tuple[str, Plain]] = []
+        self._todo: list[_Written | _Changed | _Served] = []
         self._media: dict[str, tuple[str, int]] = {}
-        self._agents: dict[str, set[str]] = {}
+        self._agents: dict[str, list[str]] = {}
         """who served a conversation so far"""
-        self._served: list[tuple[str, str]] = []
-        """(conversation, who serves it from now on)"""
+        self._learnt: set[str] = set()
+        """conversations of which history had to be asked, until what came with them is saved"""
 
     def apply(self, seq: int, facts: Sequence[Plain]) -> None:
         for n, fact in enumerate(facts):
-            kind = fact["k"]
+            kind, interaction = fact["k"], fact.get("interaction", "")
             if kind == "InteractionStarted":
-                self._media[fact["interaction"]] = (fact["medium"], fact["org_id"])
+                self._media[interaction] = (fact["medium"], fact["org_id"])
             elif kind == "InteractionAnswered":
-                self._agents.setdefault(fact["interaction"], set()).add(fact["agent"])
-                self._served.append((fact["interaction"], fact["agent"]))
+                agents = self._agents.setdefault(interaction, [])
+                if fact["agent"] not in agents:
+                    agents.append(fact["agent"])
+                    self._todo.append(_Served(interaction, fact["agent"]))
             elif kind in ("MessageReceived", "MessageSent"):
                 self._wrote(seq * _PER_ACTIVATION + min(n, _PER_ACTIVATION - 1), fact)
             elif kind == "LetterTried" and fact["result"] in ("sent", "dead"):
-                self._changes.append((fact["message"], {"state": fact["result"]}))
+                self._change(fact["message"], state=fact["result"])
             elif kind == "LetterChanged":
-                changed = {"state": "waiting", "ref": fact["ref"], "head_ref": fact["head_ref"]}
-                self._changes.append((fact["message"], changed))
+                self._change(fact["message"], state="waiting", ref=fact["ref"], head_ref=fact["head_ref"])
             elif kind == "LetterBounced":
-                self._changes.append((fact["message"], {"state": "bounced"}))
+                self._change(fact["message"], state="bounced")
             elif kind == "LetterDropped":
-                self._changes.append((fact["message"], {"state": "dropped"}))
+                self._change(fact["message"], state="dropped")
             elif kind == "MessagesMoved":
-                self._changes += [(name, {"interaction_id": fact["to"]}) for name in fact["messages"]]
+                for name in fact["messages"]:
+                    self._change(name, interaction_id=fact["to"])
+                self._todo.append(_Served(fact["to"]))
             elif kind == "InteractionEnded":
-                self._media.pop(fact["interaction"], None)
-                self._agents.pop(fact["interaction"], None)
+                self._media.pop(interaction, None)
+                self._agents.pop(interaction, None)
+
+    def _change(self, message: str, **values: str) -> None:
+        self._todo.append(_Changed(message, values))
 
     def _wrote(self, number: int, fact: Plain) -> None:
-        self._rows.append(
-            {
-                "id": number,
-                "message": fact["message"],
-                "interaction_id": fact["interaction"],
-                "writer": fact.get("by", ""),
-                "kind": fact.get("kind", ""),
-                "at_ms": fact["occurred_at_ms"],
-                "ref": fact["ref"],
-                "head_ref": fact.get("head_ref", ""),
-                "files_ref": fact.get("files_ref", ""),
-                "state": "",
-                "agents": sorted(self._agents.get(fact["interaction"], ())),
-            }
-        )
+        row = {
+            "id": number,
+            "message": fact["message"],
+            "interaction_id": fact["interaction"],
+            "writer": fact.get("by", ""),
+            "kind": fact.get("kind", ""),
+            "at_ms": fact["occurred_at_ms"],
+            "ref": fact["ref"],
+            "head_ref": fact.get("head_ref", ""),
+            "files_ref": fact.get("files_ref", ""),
+            "state": "",
+        }
+        self._todo.append(_Written(row, tuple(self._agents.get(fact["interaction"], ()))))
 
     def save(self, connection: Connection) -> None:
         """In the caller's transaction; may be called again with the same rows where that failed."""
-        if self._rows:
-            self._learn_media(connection)
-            for row in self._rows:
-                row["medium"], row["org_id"] = self._media.get(row["interaction_id"], ("", 1))
-            connection.execute(_INSERT, [{name: row[name] for name in COLUMNS} for row in self._rows])
-            self._save_index(connection)
-        self._save_agents(connection)
-        for message, changes in self._changes:
-            columns = ", ".join(f"{name} = :{name}" for name in changes)
-            connection.execute(
-                text(f"UPDATE written_messages SET {columns} WHERE message = :message"),  # noqa: S608 - constants
-                {**changes, "message": message},
-            )
+        for kind, group in itertools.groupby(self._todo, type):
+            done = list(group)
+            if kind is _Written:
+                self._save_rows(connection, [one for one in done if isinstance(one, _Written)])
+            elif kind is _Changed:
+                for one in done:
+                    if isinstance(one, _Changed):
+                        columns = ", ".join(f"{name} = :{name}" for name in one.values)
+                        connection.execute(
+                            text(f"UPDATE written_messages SET {columns} WHERE message = :message"),  # noqa: S608 - constants
+                            {**one.values, "message": one.message},
+                        )
+            else:
+                self._save_agents(connection, [one for one in done if isinstance(one, _Served)])
 
     def saved(self) -> None:
-        self._rows, self._changes, self._served = [], [], []
+        self._todo = []
+        self._learnt.clear()
 
-    def _learn_media(self, connection: Connection) -> None:
+    def _save_rows(self, connection: Connection, written: list[_Written]) -> None:
+        self._learn(connection, {one.row["interaction_id"] for one in written})
+        for one in written:
+            one.row["medium"], one.row["org_id"] = self._media.get(one.row["interaction_id"], ("", 1))
+        connection.execute(_INSERT, [one.row for one in written])
+        self._save_index(connection, written)
+
+    def _learn(self, connection: Connection, interactions: set[str]) -> None:
         """Of conversations that began before this follower did."""
-        for interaction in {row["interaction_id"] for row in self._rows} - self._media.keys():
+        for interaction in interactions - self._media.keys():
             row = connection.execute(_MEDIUM, {"id": interaction}).first()
             if row is not None:
                 self._media[interaction] = (row[0], row[1])
+                known = self._agents.setdefault(interaction, [])
+                before = (one[0] for one in connection.execute(_SERVED_BEFORE, {"id": interaction}))
+                known += [agent for agent in before if agent not in known]
+                self._learnt.add(interaction)
 
-    def _save_index(self, connection: Connection) -> None:
+    def _save_index(self, connection: Connection, written: list[_Written]) -> None:
         if self._open_text is None or self._index is None:
             return
-        rows = [
-            {"id": row["id"], "words": [*tokens, *(self._index.agent(one) for one in row["agents"])]}
-            for row in self._rows
-            if (tokens := self._index.tokens(said(row, self._open_text)))
-        ]
+        rows: list[Plain] = []
+        for one in written:
+            tokens = self._index.tokens(said(one.row, self._open_text))
+            if tokens:
+                interaction = one.row["interaction_id"]
+                agents = self._agents[interaction] if interaction in self._learnt else one.agents
+                tokens += [self._index.agent(login) for login in agents]
+                rows.append({"id": one.row["id"], "words": tokens})
         if not rows:
             return
         if connection.dialect.name == "sqlite":
@@ -216,21 +260,16 @@ class MessageFold:
                 rows,
             )
 
-    def _save_agents(self, connection: Connection) -> None:
+    def _save_agents(self, connection: Connection, served: list[_Served]) -> None:
         """What was written before somebody took the conversation is found as theirs, too."""
         if self._index is None:
             return
-        added = (
-            "words || ' ' || :token" if connection.dialect.name == "sqlite" else "array_append(words, :token)"
-        )
-        column = "rowid" if connection.dialect.name == "sqlite" else "id"
-        has = "" if connection.dialect.name == "sqlite" else " AND NOT words @> ARRAY[CAST(:token AS text)]"
-        statement = text(
-            f"UPDATE message_words SET words = {added} WHERE {column} IN "  # noqa: S608 - constants
-            f"(SELECT id FROM written_messages WHERE interaction_id = :interaction){has}"
-        )
-        for interaction, agent in dict.fromkeys(self._served):
-            connection.execute(statement, {"interaction": interaction, "token": self._index.agent(agent)})
+        statement = _SERVED_SQLITE if connection.dialect.name == "sqlite" else _SERVED_POSTGRES
+        self._learn(connection, {one.interaction for one in served if not one.agent})
+        for one in served:
+            for agent in (one.agent,) if one.agent else self._agents.get(one.interaction, ()):
+                token = self._index.agent(agent)
+                connection.execute(statement, {"interaction": one.interaction, "token": token})
 
 
 _NAMES = ", ".join(COLUMNS)
@@ -240,6 +279,19 @@ _INSERT = text(
 )
 _MEDIUM = text("SELECT medium, org_id FROM interactions WHERE id = :id")
 _DELETE_WORDS = text("DELETE FROM message_words WHERE rowid = :id")
+_SERVED_SQLITE = text(
+    "UPDATE message_words SET words = words || ' ' || :token WHERE rowid IN "
+    "(SELECT id FROM written_messages WHERE interaction_id = :interaction) AND instr(words, :token) = 0"
+)
+_SERVED_POSTGRES = text(
+    "UPDATE message_words SET words = array_append(words, CAST(:token AS text)) WHERE id IN "
+    "(SELECT id FROM written_messages WHERE interaction_id = :interaction) "
+    "AND NOT words @> ARRAY[CAST(:token AS text)]"
+)
+_SERVED_BEFORE = text(
+    "SELECT DISTINCT agent FROM segments WHERE interaction_id = :id AND kind = 'talking' AND agent <> '' "
+    "ORDER BY agent"
+)
 
 
 def clear(connection: Connection) -> None:

@@ -47,7 +47,7 @@ class Casework:
         conversation = self._theirs(agent, interaction)
         if conversation.state != PARKED:
             raise NotAllowed("not_yours")
-        self._host.submit(*self._to(conversation, agent))
+        self._host.submit(*self._desk.waits_again(conversation, conversation.queue, self._now(), agent))
 
     def hand_on(self, agent: str, interaction: str, to: str, queue: str, note: str) -> None:
         """To a colleague (it is offered to them first, and waits in its queue where they do not take it) or to another
@@ -165,15 +165,6 @@ class Casework:
         if self._desk.person(one) == self._desk.person(other):
             return True
         return bool(one.customer) and one.customer == other.customer
-
-    def _to(self, conversation: Conversation, agent: str) -> list[AnyFact]:
-        contact, now_ms = self._ids.next("c"), self._now()
-        return [
-            f.InteractionQueued(conversation.id, contact, conversation.queue, now_ms),
-            rf.ContactArrived(
-                contact, conversation.queue, now_ms, agent=agent, customer_class=conversation.klass
-            ),
-        ]
 
     def _noted(self, agent: str, conversation: Conversation, text: str) -> f.NoteWritten:
         text = text.strip().replace("\x00", "")

@@ -36,7 +36,6 @@ class Message:
     head_ref: str = ""
     files_ref: str = ""
     kind: str = ""
-    external: str = ""
     state: str = ""
     """"" where nothing has to be carried; else waiting, sent, dead, bounced, dropped"""
 
@@ -308,7 +307,7 @@ class Conversations:
         if isinstance(fact, f.MessageSent):
             message.choices, message.choices_ref = tuple(fact.choices), fact.choices_ref
         else:
-            message.kind, message.external = fact.kind, fact.external
+            message.kind = fact.kind
             conversation.heard_at_ms = fact.occurred_at_ms
         conversation.messages.append(message)
         if fact.client:

@@ -288,7 +288,7 @@ class WrittenDesk:
         with the same stroke.
 
         Raises NotAllowed: not_yours, empty, too_long."""
-        conversation = self._theirs(agent, interaction)
+        conversation = self.in_hand(agent, interaction)
         most = LONGEST if head is None else LONGEST_LETTER
         text, client = _checked(text, most) if text or not files else "", client[:MOST_CLIENT]
         known = conversation.clients.get(f"{agent}/{client}") if client else None
@@ -319,11 +319,11 @@ class WrittenDesk:
 
     def agent_read(self, agent: str, interaction: str, n: int) -> None:
         """Raises NotAllowed: not_yours."""
-        self._read(self._theirs(agent, interaction).id, agent, n)
+        self._read(self.in_hand(agent, interaction).id, agent, n)
 
     def end(self, agent: str, interaction: str) -> None:
         """Raises NotAllowed: not_yours."""
-        self._end(self._theirs(agent, interaction), "normal", "agent")
+        self._end(self.in_hand(agent, interaction), "normal", "agent")
 
     def text(self, ref: str) -> str:
         """What a message says; "" where it was erased."""
@@ -454,14 +454,15 @@ class WrittenDesk:
             self.enqueue(conversation, queue)
         elif command.reason == "unknown_queue" and command.queue != default:
             self.broken(conversation)
-        elif conversation.medium == EMAIL:
+        elif conversation.medium == EMAIL or conversation.answered_at_ms:
             self._host.submit(*self._elsewhere(conversation, command.queue))
         elif not self._flows.refused(conversation, command.reason):
             self.finish(conversation, "closed" if command.reason == "closed" else "overflowed")
 
     def _elsewhere(self, conversation: Conversation, queue: str) -> list[AnyFact]:
-        """A mail is not turned away: it waits in the default queue where that is open, else in its own."""
-        engine, default = self._host.engine, line(self._default_queue(), EMAIL)
+        """A mail, or who was served before, is not turned away: it waits in the default queue where that is open, else
+        in its own."""
+        engine, default = self._host.engine, line(self._default_queue(), conversation.medium)
         to = default if default in engine.policy.queues and engine.is_open(default) else queue
         return self.waits_again(conversation, to, conversation.queued_at_ms)
 
@@ -491,7 +492,8 @@ class WrittenDesk:
             raise NotAllowed("offer_over")
         return conversation
 
-    def _theirs(self, agent: str, interaction: str) -> Conversation:
+    def in_hand(self, agent: str, interaction: str) -> Conversation:
+        """What this agent is answering. Raises NotAllowed: not_yours."""
         conversation = self._book.open.get(interaction)
         if conversation is None or conversation.agent != agent or conversation.state != TALKING:
             raise NotAllowed("not_yours")

@@ -29,8 +29,8 @@ from callcenter.messaging.references import References
 from callcenter.messaging.templates import Templates
 from channels.email import mail as m
 from channels.email.compose import is_address, one_line
+from channels.email.heads import sender_of
 from channels.email.mail import Envelope, Mail
-from channels.email.translate import sender_of
 from routing import facts as rf
 
 log = logging.get("mail")
@@ -38,7 +38,7 @@ UNREADABLE = "unreadable"
 _MOST_COPIES = 20
 _MOST_ACKS, _ACKS_MS = 5, 3_600_000
 """of one contact point in this time: more of them are two machines talking"""
-_MOST_REMEMBERED = 10_000
+_MOST_REMEMBERED, _MOST_AHEAD = 10_000, 5
 _BUSY_WINDOW_MS, _BUSY_PER_S = 250, 150
 Plain = dict[str, Any]
 
@@ -109,14 +109,7 @@ class MailDesk:
         private.put(
             person,
             f"{name}.envelope",
-            json.dumps(
-                {
-                    "peer": envelope.peer,
-                    "helo": envelope.helo,
-                    "sender": envelope.sender,
-                    "recipients": list(envelope.recipients),
-                }
-            ),
+            json.dumps(envelope.to_plain()),
         )
         self.counts["taken"] += 1
 
@@ -291,15 +284,12 @@ class MailDesk:
             person, f"{message}.files", self._files.keep_all(person, mail.files)
         )
         ref = private.put(person, message, mail.text)
-        if mail.message_id:
-            private.put(
-                person,
-                self._known_as(person, mail.message_id),
-                thread or self._thread_named(interaction),
-            )
-        external = self._index("message-id", mail.message_id) if mail.message_id else ""
+        # also what it refers to: of mails that overtake each other the last finds the thread by the first
+        for one in dict.fromkeys((mail.message_id, *mail.references[:_MOST_AHEAD])):
+            if one and not private.has(self._known_as(person, one)):
+                private.put(person, self._known_as(person, one), thread or self._thread_named(interaction))
         return message, [
-            f.MessageReceived(interaction, message, "", ref, at_ms, head_ref, files_ref, external, mail.kind),
+            f.MessageReceived(interaction, message, "", ref, at_ms, head_ref, files_ref, mail.kind),
             f.MailRead(name, mail.kind, interaction, at_ms),
         ]
 
@@ -349,7 +339,7 @@ class MailDesk:
         if mail.proof.get("dmarc") == "fail":
             return ""  # the domain says that it is not from there
         person = private.person_of(mail.sender)
-        for one in mail.references:
+        for one in (mail.message_id, *mail.references):
             own = self._references.own(one)
             thread = self._thread_named(own[1]) if own else private.get(self._known_as(person, one))
             if thread and private.owner(f"{thread}.party") == person:
@@ -385,22 +375,17 @@ class MailDesk:
         """The agent answers the customer's last mail.
 
         Raises NotAllowed: not_yours, empty, too_long, bad_address, nobody_to_answer."""
-        conversation = self._book.open.get(interaction)
+        conversation = self._desk.in_hand(agent, interaction)
         copies = list(dict.fromkeys(address.strip().lower() for address in cc if address.strip()))
         if len(copies) > _MOST_COPIES or not all(is_address(address) for address in copies):
             raise NotAllowed("bad_address")
-        head = self.reply_head(conversation) if conversation is not None else {}
-        if conversation is not None and not head["to"]:
+        head = self.reply_head(conversation)
+        if not head["to"]:
             raise NotAllowed("nobody_to_answer")
-        if conversation is not None:
-            head["cc"] = copies
-            values = {
-                "agent": self._name_of(agent),
-                "customer": "",
-                "reference": head["reference"],
-                "queue": "",
-            }
-            head["signature"] = self.templates.render(words.SIGNATURE, conversation.language, **values)
+        head["cc"] = copies
+        head["signature"] = self.templates.render(
+            words.SIGNATURE, conversation.language, agent=self._name_of(agent), reference=head["reference"]
+        )
         self._desk.send(agent, interaction, client, text, committed, head, files)
 
     def reply_head(self, conversation: Conversation) -> Plain:

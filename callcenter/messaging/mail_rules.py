@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Rule(Protocol):
-    """As `config.settings.MailRule`."""
+    """As `config.written.MailRule`."""
 
     @property
     def queue(self) -> str: ...

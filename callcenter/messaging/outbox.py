@@ -104,7 +104,8 @@ class Outbox:
         )
 
     def tried(self, letter: Letter, result: Result) -> None:
-        """What the relay said. One that no attempt is left for waits for somebody to look."""
+        """What the relay said. One that no attempt is left for waits for somebody to look; one that did not reach all
+        it was written to is shown as having come back."""
         self._out.discard(letter.message)
         if letter.message not in self._letters.outbox:
             return
@@ -118,7 +119,8 @@ class Outbox:
         tried = f.LetterTried(
             letter.message, letter.interaction, attempt, state, result.reason, next_at_ms, now_ms
         )
-        self._host.submit(tried)
+        missed = [f.LetterBounced(letter.message, letter.interaction, True, now_ms)] if result.missed else []
+        self._host.submit(tried, *missed)
 
     def resend(self, by: str, message: str, to: Sequence[str], subject: str, text: str) -> None:
         """Mended by a person, tried from the first attempt on.

@@ -13,7 +13,7 @@ from callcenter.messaging.mail_desk import Known, MailDesk
 from callcenter.messaging.outbox import Outbox
 from channels.base import MailCarrier
 from channels.email.mail import Mail
-from channels.email.relay import REFUSED, Result
+from channels.email.relay import LATER, REFUSED, Result
 
 log = logging.get("post")
 _SENDERS = 4
@@ -104,7 +104,7 @@ class PostRoom:
             result = await self._carrier.send(mail) if mail is not None else Result(REFUSED, "erased")
         except Exception as error:
             log.exception("letter_failed", message=letter.message)
-            result = Result("later", type(error).__name__)
+            result = Result(LATER, type(error).__name__)
         finally:
             self._sending.release()
         self._outbox.tried(letter, result)

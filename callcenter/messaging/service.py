@@ -13,7 +13,7 @@ from callcenter.messaging.post_room import PostRoom
 from callcenter.messaging.references import References
 from callcenter.messaging.templates import ACKNOWLEDGED, CLOSED, SIGNATURE, Templates
 from channels.email.adapter import EmailChannel
-from config.settings import Email
+from config.written import Email
 
 
 def as_people_read(at_ms: int) -> str:

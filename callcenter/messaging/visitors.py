@@ -37,7 +37,6 @@ class Visitors:
         self._host, self._desk, self._uploads, self._search = host, desk, uploads, search
         self._mail, self._executor, self._name_of, self._when = mail, executor, name_of, when
         self._book = host.book.written
-        self._rated: dict[str, int] = {}
 
     @property
     def most_file_bytes(self) -> int:
@@ -78,9 +77,7 @@ class Visitors:
         """As the port says."""
         if not 1 <= stars <= _BEST:
             raise NotAllowed("invalid")
-        if self._rated.get(interaction) != stars:
-            self._rated[interaction] = stars
-            self._host.submit(f.ConversationRated(interaction, stars, self._host.clock.now_ms()))
+        self._host.submit(f.ConversationRated(interaction, stars, self._host.clock.now_ms()))
 
     async def transcript(self, interaction: str, to: str) -> None:
         """As the port says."""

@@ -16,7 +16,7 @@ from callcenter.policies import ms, usual, with_general, with_rules
 from callcenter.simulation.day import SLOT_MS, Contact, Day, Simulation
 from callcenter.simulation.figures import figures
 from config.policy import Age, Media, QueueRules, Rules
-from config.settings import Level, Name, Section
+from config.sections import Level, Name, Section
 from routing import AgentPolicy, Policy, QueuePolicy
 from routing import facts as f
 from routing.policy import skills_of

@@ -13,8 +13,9 @@ from channels.email import frames
 from channels.email.compose import Letter, compose
 from channels.email.fetch import Mailbox
 from channels.email.mail import Envelope, Mail
-from channels.email.relay import REFUSED, Relay, Result
-from config.settings import Email, split_address
+from channels.email.relay import LATER, REFUSED, Relay, Result
+from config.sections import split_address
+from config.written import Email
 
 log = logging.get("email")
 _AGAIN_S = (0.2, 1.0, 5.0, 15.0)
@@ -74,7 +75,7 @@ class EmailChannel:
         try:
             if not child.alive:
                 await child.start(self._reading())
-            said = {"raw": raw, "envelope": _plain(envelope)}
+            said = {"raw": raw, "envelope": envelope.to_plain()}
             async with asyncio.timeout(READ_S):
                 await child.send(said)
                 answer = await child.hear()
@@ -96,7 +97,7 @@ class EmailChannel:
     async def send(self, letter: Letter) -> Result:
         """To the relay, once. An address that is none is refused for good."""
         if self._relay is None:
-            return Result("later", "no_relay")
+            return Result(LATER, "no_relay")
         try:
             raw = compose(letter)
         except ValueError:
@@ -186,12 +187,3 @@ class EmailChannel:
             "dns": list(settings.dns),
             "prove": settings.prove,
         }
-
-
-def _plain(envelope: Envelope) -> frames.Plain:
-    return {
-        "peer": envelope.peer,
-        "helo": envelope.helo,
-        "sender": envelope.sender,
-        "recipients": list(envelope.recipients),
-    }

@@ -14,7 +14,8 @@ from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError
 
 from callcenter.kernel import logging
-from config.settings import MailboxSettings, split_address
+from config.sections import split_address
+from config.written import MailboxSettings
 
 log = logging.get("mailbox")
 _BATCH = 20

@@ -20,6 +20,9 @@ class Envelope:
     sender: str = ""
     recipients: tuple[str, ...] = ()
 
+    def to_plain(self) -> dict[str, Any]:
+        return {**asdict(self), "recipients": list(self.recipients)}
+
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Envelope:
         return cls(plain["peer"], plain["helo"], plain["sender"], tuple(plain["recipients"]))

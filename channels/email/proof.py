@@ -21,7 +21,7 @@ import dns.resolver
 import spf
 from authheaders import dmarc_lookup
 
-from channels.email.translate import sole_sender_of
+from channels.email.heads import sole_sender_of
 
 _WORDS = frozenset({"pass", "fail", "softfail", "neutral", "none", "temperror", "permerror"})
 _PLAIN = re.compile(r"[^@\s\"]+@[A-Za-z0-9._\-]+")

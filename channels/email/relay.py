@@ -17,7 +17,9 @@ _FOR_GOOD = 500
 class Result:
     state: str
     reason: str = ""
-    """`421 4.7.0 …` of the relay, or a word of ours: unreachable, no_tls, login"""
+    """`421 4.7.0 …` of the relay, or a word of ours: unreachable, login, no_relay, bad_address, erased"""
+    missed: tuple[str, ...] = ()
+    """of several recipients those that it refused, where it took the mail for others"""
 
 
 class Relay:
@@ -38,8 +40,7 @@ class Relay:
         )
 
     async def send(self, sender: str, recipients: list[str], raw: bytes) -> Result:
-        """One mail to all of these. Refusals of single recipients of several count as sent where one was taken, with
-        the reason kept."""
+        """One mail to all of these. A relay that refuses us before it has heard of the mail may take it later."""
         client = aiosmtplib.SMTP(
             hostname=self._host,
             port=self._port,
@@ -60,6 +61,8 @@ class Relay:
             )
         except aiosmtplib.SMTPAuthenticationError as error:
             return Result(LATER, f"login: {error.code}")
+        except (aiosmtplib.SMTPConnectResponseError, aiosmtplib.SMTPHeloError) as error:
+            return Result(LATER, f"{error.code} {_short(error.message)}")
         except aiosmtplib.SMTPResponseException as error:
             state = REFUSED if error.code >= _FOR_GOOD else LATER
             return Result(state, f"{error.code} {_short(error.message)}")
@@ -67,7 +70,7 @@ class Relay:
             return Result(LATER, f"unreachable: {type(error).__name__}")
         if refused:
             code, said = next(iter(refused.values()))
-            return Result(SENT, f"{code} {_short(said)} ({len(refused)})")
+            return Result(SENT, f"{code} {_short(said)}", tuple(refused))
         return Result(SENT)
 
     def _password(self) -> str:

@@ -29,7 +29,7 @@ from callcenter.kernel.signed_identity import SignedIdentity
 from channels.base import WrittenExtras, WrittenIntake
 from channels.webchat import translate as t
 from channels.webchat.aside import Aside
-from config.settings import Chat
+from config.written import Chat
 
 log = logging.get("webchat")
 AUDIENCE = "web-chat"

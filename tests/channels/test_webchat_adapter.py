@@ -13,7 +13,7 @@ import jwt
 import pytest
 
 from channels.webchat.adapter import AUDIENCE, BUSY, FOREIGN, MOST_SOCKETS_EACH, WebChat
-from config.settings import Chat
+from config.written import Chat
 
 SITE = "https://www.example.com"
 SECRET = "a secret that both sides know well"

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callcenter.kernel.errors import ConfigError
-from config.settings import Settings, load, split_address
+from config.sections import split_address
+from config.settings import Settings, load
 
 EXAMPLE = """
 [database]

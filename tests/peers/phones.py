@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
@@ -45,7 +45,8 @@ def _take_slot() -> int:
 _slot = _take_slot()
 _UNSAFE = 10_080
 """a port that browsers refuse (it was a backup program's)"""
-_bases = itertools.cycle(b for b in range(10_000 + 1000 * _slot, 11_000 + 1000 * _slot, 4) if b != _UNSAFE)
+_bases = itertools.cycle(b for b in range(10_000 + 1000 * _slot, 10_900 + 1000 * _slot, 4) if b != _UNSAFE)
+_kept = iter(range(10_900 + 1000 * _slot, 11_000 + 1000 * _slot, 4))
 _small = itertools.cycle(range(20_000 + 1000 * _slot, 20_500 + 1000 * _slot, 100))
 _large = 20_500 + 1000 * _slot
 
@@ -58,7 +59,16 @@ def rtp_range(large: bool = False) -> tuple[int, int]:
 
 def free_port() -> int:
     """A multiple of 4 with that port and the next three free for UDP and TCP (RTCP, SIP over TLS)."""
-    for base in itertools.islice(_bases, 250):
+    return _free_of(itertools.islice(_bases, 225))
+
+
+def kept_port() -> int:
+    """As `free_port`, handed out once in a run: for what is named long before it is used."""
+    return _free_of(_kept)
+
+
+def _free_of(bases: Iterable[int]) -> int:
+    for base in bases:
         try:
             for kind, port in itertools.product(
                 (socket.SOCK_DGRAM, socket.SOCK_STREAM), range(base, base + 4)

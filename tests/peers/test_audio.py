@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.peers.centre import LIBRARIES, Centre, agent, queue
-from tests.peers.phones import Baresip, free_port, until
+from tests.peers.phones import Baresip, kept_port, until
 from tests.peers.sound import PURE, WINDOW_S, assert_no_silence, assert_tone, length_s, loudness, tone_share
 
 pytestmark = pytest.mark.peer("baresip")
@@ -18,7 +18,7 @@ CALLER_HZ, SEAT_HZ = 440, 880
 TALK_S, WAIT_S = 3.0, 3.0
 
 
-SEAT_PORT = free_port()
+SEAT_PORT = kept_port()
 
 
 @pytest.fixture(scope="module", params=LIBRARIES)

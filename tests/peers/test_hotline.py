@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.peers.centre import LIBRARIES, Centre, Row, agent, moment, queue
-from tests.peers.phones import Baresip, Sipp, free_port, until
+from tests.peers.phones import Baresip, Sipp, kept_port, until
 from tests.peers.sound import length_s
 
 pytestmark = pytest.mark.peer("sipp", "baresip")
@@ -22,7 +22,7 @@ TROUBLES = ("busy", "declined", "not_found", "no_answer", "silent", "dropped")
 """a queue each, with a number, a first seat where that happens, and a second that answers"""
 NUMBERS = {trouble: str(95530 + n) for n, trouble in enumerate(TROUBLES)}
 SEATS = {trouble: (f"2{n}1", f"2{n}2") for n, trouble in enumerate(TROUBLES)}
-PORTS = {login: free_port() for login in ("1001", *(login for pair in SEATS.values() for login in pair))}
+PORTS = {login: kept_port() for login in ("1001", *(login for pair in SEATS.values() for login in pair))}
 WELCOME = Path(__file__).parents[2] / "ivr_flows" / "prompts" / "zh" / "welcome.wav"
 
 

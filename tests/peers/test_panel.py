@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.peers.centre import PASSWORD, Centre, agent, queue
-from tests.peers.phones import Baresip, Sipp, free_port, until
+from tests.peers.phones import Baresip, Sipp, kept_port, until
 
 pytestmark = pytest.mark.peer("sipp", "baresip", "chromium")
 
@@ -28,7 +28,7 @@ _ARGUMENTS = [
 ]
 
 
-PORT = free_port()
+PORT = kept_port()
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from callcenter.history import rebuild
+from callcenter.history import HistoryFollower, rebuild
 from callcenter.journal import private, store
 from callcenter.journal.private import PrivateStore
 from callcenter.messaging.archive import Index, MessageFold, MessageSearch, TooShort, Wanted, forget, terms_of
@@ -164,6 +164,63 @@ def test_a_rebuild_gives_the_same_rows_and_finds_the_same(archive: Archive) -> N
     rows, found = archive.rows(), archive.find("缴费")
     archive.make()
     assert (archive.rows(), archive.find("缴费")) == (rows, found)
+
+
+def test_however_often_the_follower_begins_anew_the_index_is_the_same(archive: Archive) -> None:
+    """A core that dies after every activation, agents who hand on, messages that move; and the rebuild in one go."""
+
+    def follow() -> None:
+        fold = MessageFold(archive.private.get, archive.index)
+        HistoryFollower(archive.records, archive.journal, lambda _seq: None, fold).close()
+
+    def step(*facts: dict[str, Any]) -> None:
+        archive.write(*facts)
+        follow()
+
+    def words() -> list[tuple[int, list[str]]]:
+        column = "rowid" if archive.records.dialect.name == "sqlite" else "id"
+        with archive.records.connect() as connection:
+            rows = connection.execute(text(f"SELECT {column}, words FROM message_words ORDER BY 1"))
+            return [(n, sorted(found.split() if isinstance(found, str) else found)) for n, found in rows]
+
+    def answered(name: str, agent: str) -> dict[str, Any]:
+        at_ms = START + archive.seq
+        return {
+            "k": "InteractionAnswered", "interaction": name, "contact": "c", "offer": "o", "agent": agent, "leg": "",
+            "occurred_at_ms": at_ms,
+        }  # fmt: skip
+
+    archive.begin("i1-1", "zhang", 7)
+    archive.begin("i1-2", "zhang", 7)
+    follow()
+    for name in ("i1-1", "i1-2"):
+        archive.say(name, "zhang", f"缴费日期 {name}")
+        follow()
+    step(answered("i1-1", "ann"))
+    moving = archive.say("i1-1", "zhang", "缴费日期 之后")
+    follow()
+    queued = {"k": "InteractionQueued", "interaction": "i1-1", "contact": "c2", "queue": "q"}
+    step({**queued, "occurred_at_ms": START + archive.seq})
+    step(answered("i1-1", "bob"))
+    archive.say("i1-1", "zhang", "缴费日期 再后")
+    follow()
+    step(answered("i1-2", "cat"))
+    step(
+        {
+            "k": "MessagesMoved",
+            "interaction": "i1-1",
+            "to": "i1-2",
+            "messages": [moving],
+            "by": "bob",
+            "occurred_at_ms": START,
+        }
+    )
+    before = words()
+    assert len(archive.find("缴费日期", agent="ann")) == 3
+    assert len(archive.find("缴费日期", agent="bob")) == 3
+    assert len(archive.find("缴费日期", agent="cat")) == 2
+    archive.make()
+    assert words() == before
 
 
 def test_an_erased_person_is_not_found_and_leaves_no_words_in_the_index(archive: Archive) -> None:

@@ -28,7 +28,7 @@ from channels.email.compose import compose
 from channels.email.mail import Envelope, Mail
 from channels.email.relay import REFUSED, SENT, Result
 from channels.email.translate import read
-from config.settings import MailRule
+from config.written import MailRule
 from routing import AgentPolicy, QueuePolicy
 from routing import facts as rf
 from tests.callcenter.centre import OWN_MAIL, Centre

@@ -20,17 +20,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from channels.email import frames
+from channels.email.decoding import decoded
+from channels.email.heads import sender_of
+from channels.email.html import LONGEST_HTML, clean
 from channels.email.mail import KINDS, Envelope, File, Mail
-from channels.email.translate import (
-    LONGEST_HTML,
-    LONGEST_TEXT,
-    Limits,
-    clean,
-    decoded,
-    language_of,
-    read,
-    sender_of,
-)
+from channels.email.translate import LONGEST_TEXT, Limits, language_of, read
 
 HEAD = (
     b"From: zhang@customer.example\r\nTo: service@insurer.example\r\nMessage-ID: <1@customer.example>\r\n"
